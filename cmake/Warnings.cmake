@@ -1,0 +1,4 @@
+# Warnings are errors on our own targets, never on a user's: link fieldstep_warnings PRIVATE, it is not installed.
+add_library(fieldstep_warnings INTERFACE)
+target_compile_options(fieldstep_warnings INTERFACE
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror>)

@@ -23,14 +23,18 @@ inline float draw_initial(const Init& init, Framework framework, std::uint32_t b
   };
   const auto lecun_normal = [&] {
     // The divisor is the standard deviation of N(0, 1) cut off at two.
-    return random_truncated_normal(bits, 2) * static_cast<float>(std::sqrt(1.0 / init.flax_fan_in) / .87962566103423978);
+    return random_truncated_normal(bits, 2) *
+           static_cast<float>(std::sqrt(1.0 / init.flax_fan_in) / .87962566103423978);
   };
   switch (init.law) {
-    case Init::Law::weight: return torch ? uniform() : lecun_normal();
-    case Init::Law::bias: return torch ? uniform() : 0.0f;
+    case Init::Law::weight:
+      return torch ? uniform() : lecun_normal();
+    case Init::Law::bias:
+      return torch ? uniform() : 0.0f;
     case Init::Law::embedding:
       return random_normal(bits) * (torch ? 1.0f : static_cast<float>(std::sqrt(1.0 / init.flax_fan_in)));
-    case Init::Law::constant: break;
+    case Init::Law::constant:
+      break;
   }
   return static_cast<float>(init.value);
 }

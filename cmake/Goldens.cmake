@@ -1,0 +1,128 @@
+# Every golden manifest of the folders FIELDSTEP_GOLDENS becomes a CTest golden.<family>.<file stem>: a JSON file with
+# `family` and `case`, in a folder named there or one level below. What the manifest says about sizes becomes a type, so
+# manifests of equal types share an executable, which takes the manifest as its argument. Cases are told apart by their
+# fields alone, never by their names.
+
+# fieldstep_mpp_golden(JSON PREFIX): PREFIX_unit names the model type, PREFIX_code defines and runs it.
+function(fieldstep_mpp_golden json prefix)
+  if(NOT EXISTS "${PROJECT_SOURCE_DIR}/include/fieldstep/models/avit.hpp" OR NOT EXISTS "${PROJECT_SOURCE_DIR}/tests/support/avit_golden.hpp")
+    return()
+  endif()
+  foreach(field IN ITEMS embed_dim num_heads processor_blocks n_states bias_type)
+    string(JSON ${field} GET "${json}" config ${field})
+  endforeach()
+  if(NOT bias_type MATCHES "^(none|continuous)$")
+    set(bias_type rel)  # as the original takes any other word
+  endif()
+
+  # The sizes stand in `sizes`; in a checkpoint's case as the shape of x; in an optimizers' case in a sentence.
+  string(JSON sizes ERROR_VARIABLE absent GET "${json}" sizes)
+  string(JSON inputs GET "${json}" inputs)
+  string(JSON inputs_type TYPE "${json}" inputs)
+  if(NOT absent)
+    foreach(size IN ITEMS T C H W)
+      string(JSON ${size} GET "${sizes}" ${size})
+    endforeach()
+  else()
+    if(inputs_type STREQUAL "ARRAY")
+      string(JSON shape GET "${inputs}" 0 shape)
+    else()
+      set(shape "${inputs}")
+    endif()
+    string(REGEX MATCH "([0-9]+), *([0-9]+), *([0-9]+), *([0-9]+), *([0-9]+)" shape "${shape}")
+    set(T "${CMAKE_MATCH_1}")
+    set(C "${CMAKE_MATCH_3}")
+    set(H "${CMAKE_MATCH_4}")
+    set(W "${CMAKE_MATCH_5}")
+  endif()
+
+  set(${prefix}_unit "d${embed_dim}_heads${num_heads}_blocks${processor_blocks}_states${n_states}_${bias_type}_${T}x${H}x${W}x${C}"
+      PARENT_SCOPE)
+  set(${prefix}_code "#include <support/avit_golden.hpp>
+
+struct Config : fieldstep::models::AvitDefaults {
+  static constexpr int embed_dim = ${embed_dim}, heads = ${num_heads}, blocks = ${processor_blocks}, states = ${n_states};
+  static constexpr auto bias = fieldstep::models::PositionBias::${bias_type};
+};
+
+int main(int argc, char* argv[]) {
+  return fieldstep::support::run_golden<fieldstep::support::AvitGolden<Config, fieldstep::Grid<${T}, ${H}, ${W}, ${C}>>>(argc, argv);
+}
+" PARENT_SCOPE)
+endfunction()
+
+# Of trainax only the random generator's tables so far.
+function(fieldstep_trainax_golden json prefix)
+  string(JSON values ERROR_VARIABLE absent GET "${json}" values)
+  if(NOT absent)
+    set(${prefix}_unit prng PARENT_SCOPE)
+    set(${prefix}_code "#include <support/random_golden.hpp>
+
+int main(int argc, char* argv[]) { return fieldstep::support::run_golden<fieldstep::support::RandomGolden>(argc, argv); }
+" PARENT_SCOPE)
+  endif()
+endfunction()
+
+function(fieldstep_add_golden manifest)
+  file(READ "${manifest}" json)
+  string(JSON family ERROR_VARIABLE no_family GET "${json}" family)
+  string(JSON case ERROR_VARIABLE no_case GET "${json}" case)
+  if(no_family OR no_case)
+    return()
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${manifest}")
+  cmake_path(GET manifest STEM stem)
+  set(test golden.${family}.${stem})
+
+  if(COMMAND fieldstep_${family}_golden)
+    cmake_language(CALL fieldstep_${family}_golden "${json}" golden)
+  endif()
+  if(NOT golden_unit)
+    message(STATUS "${test}: skipped, the library does not compute this yet")
+    return()
+  endif()
+
+  string(JSON parameters ERROR_VARIABLE absent GET "${json}" n_params)
+  if(absent)
+    set(parameters 0)
+  endif()
+  set(labels golden)
+  if(parameters GREATER 60000000)
+    list(APPEND labels slow)
+    # The suite's own large cases wait for the complete suite; those somebody asks for do not.
+    if(NOT FIELDSTEP_SLOW_TESTS AND FIELDSTEP_GOLDENS STREQUAL "${PROJECT_SOURCE_DIR}/tests/goldens")
+      return()
+    endif()
+  endif()
+
+  set(unit golden_${family}_${golden_unit})
+  if(NOT TARGET ${unit})
+    file(CONFIGURE OUTPUT ${unit}.cpp CONTENT "${golden_code}" @ONLY)
+    add_executable(${unit} ${CMAKE_CURRENT_BINARY_DIR}/${unit}.cpp)
+    target_include_directories(${unit} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    target_link_libraries(${unit} PRIVATE fieldstep fieldstep_warnings ${found_components})
+    if(parameters LESS 1000000)
+      target_compile_options(${unit} PRIVATE -O1)  # small networks compile for longer than they run
+    endif()
+  endif()
+  if(TEST ${test})
+    message(FATAL_ERROR "FIELDSTEP_GOLDENS: ${test} exists in two of the folders, the second is ${manifest}")
+  endif()
+  add_test(NAME ${test} COMMAND ${unit} "${manifest}")
+  set_tests_properties(${test} PROPERTIES PROCESSORS 2 LABELS "${labels}" TIMEOUT 1500)
+endfunction()
+
+if(NOT TARGET fieldstep::json)
+  message(STATUS "Golden tests are off: their manifests need fieldstep::json")
+  return()
+endif()
+foreach(folder IN LISTS FIELDSTEP_GOLDENS)
+  cmake_path(ABSOLUTE_PATH folder BASE_DIRECTORY "${PROJECT_SOURCE_DIR}" NORMALIZE)
+  if(NOT IS_DIRECTORY "${folder}")
+    message(FATAL_ERROR "FIELDSTEP_GOLDENS: ${folder} is no folder, wanted one with golden manifests")
+  endif()
+  file(GLOB manifests CONFIGURE_DEPENDS "${folder}/*.json" "${folder}/*/*.json")
+  foreach(manifest IN LISTS manifests)
+    fieldstep_add_golden("${manifest}")
+  endforeach()
+endforeach()

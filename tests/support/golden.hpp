@@ -1,0 +1,32 @@
+#pragma once
+#include <fieldstep/core/error.hpp>
+#include <support/compare.hpp>
+#include <support/manifest.hpp>
+
+#include <Kokkos_Core.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+namespace fieldstep::support {
+
+/// The main function of a golden test: its argument is a manifest, Case::run(manifest) prints one line per tensor and
+/// says whether all are within their bounds.
+template <class Case>
+int run_golden(int argc, char* argv[]) {
+  if (argc != 2) {
+    std::fprintf(stderr, "%s: found %d arguments, wanted one: the manifest of a golden case\n", argv[0], argc - 1);
+    return 2;
+  }
+  auto settings = Kokkos::InitializationSettings().set_disable_warnings(true);  // of OMP_PROC_BIND
+  if (std::getenv("OMP_NUM_THREADS") == nullptr) settings.set_num_threads(2);
+  const Kokkos::ScopeGuard kokkos(settings);
+  try {
+    return Case::run(Manifest(argv[1])) ? 0 : 1;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace fieldstep::support

@@ -1,0 +1,102 @@
+#pragma once
+#include <fieldstep/core/error.hpp>
+#include <support/safetensors.hpp>
+#include <support/synth.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fieldstep::support {
+
+/// A parameter or an input of a golden case: a formula of its name, or a tensor stored beside the manifest.
+struct SourceTensor {
+  std::string name;
+  std::vector<int> shape;
+  enum class Kind { synth, smooth, stored } kind = Kind::synth;
+  std::string hashed;  ///< the string that the formula hashes
+  double offset = 0, scale = 1;
+
+  std::size_t size() const {
+    std::size_t product = 1;
+    for (const int extent : shape) product *= static_cast<std::size_t>(extent);
+    return product;
+  }
+};
+
+/// A tensor the original computed.
+struct ExpectedTensor {
+  std::string name;
+  double ref_err = 0;  ///< relative L2 distance of the original's own float32 run
+};
+
+/// <case>.json, which says what was computed, with <case>.safetensors, which holds the numbers.
+class Manifest {
+ public:
+  explicit Manifest(const std::filesystem::path& path)
+      : path_(path), json_(nlohmann::json::parse(std::ifstream(path))) {
+    const std::filesystem::path beside = std::filesystem::path(path).replace_extension(".safetensors");
+    if (exists(beside)) tensors_.emplace(beside);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+  const nlohmann::json& json() const { return json_; }
+  bool has(const char* field) const { return json_.contains(field); }
+
+  std::vector<SourceTensor> params() const { return sources("params"); }
+  std::vector<SourceTensor> inputs() const { return sources("inputs"); }
+
+  std::vector<ExpectedTensor> outputs() const {
+    std::vector<ExpectedTensor> all;
+    for (const auto& entry : json_.at("outputs"))
+      all.push_back({entry.at("name"), entry.contains("ref_err") ? entry["ref_err"].at("rel_l2").get<double>() : 0.0});
+    return all;
+  }
+
+  /// A tensor of the safetensors file.
+  StoredTensor stored_tensor(const std::string& name) const {
+    if (!tensors_) fail(path_.string(), ": has no safetensors file beside it, wanted tensor ", name);
+    return tensors_->at(name);
+  }
+
+  /// The numbers of a parameter or an input.
+  std::vector<float> values(const SourceTensor& tensor) const {
+    switch (tensor.kind) {
+      case SourceTensor::Kind::synth:
+        return synth(tensor.hashed, tensor.size(), tensor.offset, tensor.scale);
+      case SourceTensor::Kind::smooth:
+        return smooth(tensor.hashed, tensor.shape);
+      case SourceTensor::Kind::stored:
+        break;
+    }
+    const std::vector<double> stored = stored_tensor(tensor.name).values;
+    return {stored.begin(), stored.end()};
+  }
+
+ private:
+  std::vector<SourceTensor> sources(const char* list) const {
+    std::vector<SourceTensor> all;
+    for (const auto& entry : json_.at(list)) {
+      const std::string kind = entry.value("kind", "synth");
+      SourceTensor tensor{entry.at("name"),         entry.at("shape"),          SourceTensor::Kind::stored,
+                          entry.value("synth", ""), entry.value("offset", 0.0), entry.value("scale", 1.0)};
+      if (kind == "synth")
+        tensor.kind = SourceTensor::Kind::synth;
+      else if (kind == "smooth")
+        tensor.kind = SourceTensor::Kind::smooth;
+      else if (kind != "stored")
+        fail(path_.string(), ": input ", tensor.name, " is of kind ", kind, ", wanted synth, smooth or stored");
+      all.push_back(std::move(tensor));
+    }
+    return all;
+  }
+
+  std::filesystem::path path_;
+  nlohmann::json json_;
+  std::optional<SafetensorsFile> tensors_;
+};
+
+}  // namespace fieldstep::support

@@ -36,8 +36,10 @@ struct ExpectedTensor {
 /// <case>.json, which says what was computed, with <case>.safetensors, which holds the numbers.
 class Manifest {
  public:
-  explicit Manifest(const std::filesystem::path& path)
-      : path_(path), json_(nlohmann::json::parse(std::ifstream(path))) {
+  explicit Manifest(const std::filesystem::path& path) : path_(path) {
+    std::ifstream file(path);
+    json_ = nlohmann::json::parse(file, nullptr, false);
+    if (json_.is_discarded()) fail(path.string(), ": no readable JSON, wanted the manifest of a golden case");
     const std::filesystem::path beside = std::filesystem::path(path).replace_extension(".safetensors");
     if (exists(beside)) tensors_.emplace(beside);
   }

@@ -1,0 +1,30 @@
+#pragma once
+#include <fieldstep/ops/loaders.hpp>  // SampleRange
+#include <fieldstep/ops/vec.hpp>
+
+#include <cstddef>
+
+namespace fieldstep::ops {
+
+/// Stores residual + keep * gamma * (x W + bias): the end of a residual branch with layer scale and stochastic depth.
+///   residual: (samples, positions, Width), read at samples(row / positions); keep: a factor a sample, null for 1
+template <class Real, int Width>
+struct ResidualEpilogue {
+  const Real* bias;
+  const Real* gamma;
+  const Real* residual;
+  const Real* keep;
+  int positions;
+  SampleRange samples;
+
+  template <int L>
+  [[gnu::always_inline]] vec<Real, L> apply(int row, int column, vec<Real, L> sums) const {
+    const int sample = samples(row / positions);
+    const auto at = (static_cast<std::ptrdiff_t>(sample) * positions + row % positions) * Width + column;
+    vec<Real, L> branch = (sums + load<L>(bias + column)) * load<L>(gamma + column);
+    if (keep) branch = branch * keep[sample];
+    return load<L>(residual + at) + branch;
+  }
+};
+
+}  // namespace fieldstep::ops

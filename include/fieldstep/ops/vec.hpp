@@ -1,0 +1,120 @@
+#pragma once
+#include <fieldstep/core/packed.hpp>  // native_lanes
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+// Vectors of L numbers on the compiler's vector extensions (g++, clang), which map to one register where the target has
+// one of that size. Host code only: device kernels use the naive versions of the operations.
+namespace fieldstep::ops {
+
+namespace detail {
+template <class T, int L>
+struct VecOf {
+  typedef T type __attribute__((vector_size(sizeof(T) * L)));
+};
+}  // namespace detail
+
+template <class T, int L>
+using vec = typename detail::VecOf<T, L>::type;
+
+template <class T>
+inline constexpr int lanes = native_lanes<T>;
+
+/// The widest vector, at most a register, that divides `count` evenly.
+template <class T>
+constexpr int lanes_for(int count) {
+  int l = lanes<T>;
+  while (count % l != 0) l /= 2;
+  return l;
+}
+
+template <int L, class T>
+[[gnu::always_inline]] inline vec<T, L> load(const T* p) {
+  vec<T, L> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <int L, class T>
+[[gnu::always_inline]] inline void store(T* p, vec<T, L> v) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+template <int L, class T>
+[[gnu::always_inline]] inline vec<T, L> broadcast(T value) {
+  return value - vec<T, L>{};
+}
+
+/// Sum of the lanes by a fixed tree: ((0+4)+(2+6)) + ((1+5)+(3+7)) for eight.
+template <class T, int L>
+[[gnu::always_inline]] inline T sum(vec<T, L> v) {
+  if constexpr (L == 1) {
+    return v[0];
+  } else {
+    vec<T, L / 2> low, high;
+    std::memcpy(&low, &v, sizeof low);
+    std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+    return sum<T, L / 2>(low + high);
+  }
+}
+
+template <class T, int L>
+[[gnu::always_inline]] inline vec<T, L> max(vec<T, L> a, vec<T, L> b) {
+  return a > b ? a : b;
+}
+
+/// e^x. Float: x = n ln2 + r with |r| <= ln2/2, Taylor polynomial of degree 6 in r, exponent n put in by integer
+/// addition; relative error below 2e-7; x is clamped to [-87, 88]. Double: the C library, lane by lane.
+template <class T, int L>
+[[gnu::always_inline]] inline vec<T, L> exp(vec<T, L> x) {
+  if constexpr (std::same_as<T, float>) {
+    constexpr float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer
+    x = x < -87.0f ? broadcast<L>(-87.0f) : x;
+    x = x > 88.0f ? broadcast<L>(88.0f) : x;
+    const vec<float, L> shifted = x * 1.44269504088896f + shift;
+    const vec<float, L> n = shifted - shift;
+    vec<float, L> r = x - n * 0.693359375f;
+    r = r - n * -2.12194440e-4f;
+    vec<float, L> p = r * (1.0f / 720) + (1.0f / 120);
+    p = p * r + (1.0f / 24);
+    p = p * r + (1.0f / 6);
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    const auto bits = (std::bit_cast<vec<std::int32_t, L>>(shifted) << 23) + std::bit_cast<vec<std::int32_t, L>>(p);
+    return std::bit_cast<vec<float, L>>(bits);
+  } else {
+    for (int l = 0; l < L; ++l) x[l] = std::exp(x[l]);
+    return x;
+  }
+}
+
+/// GELU in its erf form, x Phi(x), as max(x, 0) - |x| Phi(-|x|).
+/// Float: Phi(-a) = exp(-a^2/2) H(1 / (1 + a/4)) with a degree-7 minimax polynomial H; largest error 2.4e-7 for |x| <=
+/// 9 (PyTorch's own float version: 4.5e-7), and unlike 1 + erf it keeps its relative accuracy for large negative x.
+/// Double: the C library's erfc.
+template <class T, int L>
+[[gnu::always_inline]] inline vec<T, L> gelu(vec<T, L> x) {
+  const vec<T, L> zero{};
+  const vec<T, L> positive = x > zero ? x : zero;
+  const vec<T, L> a = x > zero ? x : -x;
+  if constexpr (std::same_as<T, float>) {
+    const vec<float, L> t = 1.0f / (a * 0.25f + 1.0f);
+    vec<float, L> h = t * -0.09920234233140945f + 0.3782443106174469f;
+    h = h * t - 0.34074506163597107f;
+    h = h * t + 0.36125653982162476f;
+    h = h * t - 0.02563263103365898f;
+    h = h * t + 0.13051079213619232f;
+    h = h * t + 0.09529336541891098f;
+    h = h * t + 0.00027503646560944617f;
+    return positive - a * exp<float, L>(a * a * -0.5f) * h;
+  } else {
+    for (int l = 0; l < L; ++l) x[l] = positive[l] - a[l] * T(0.5) * std::erfc(a[l] * T(0.70710678118654752440));
+    return x;
+  }
+}
+
+}  // namespace fieldstep::ops

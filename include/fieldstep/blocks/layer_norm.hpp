@@ -1,0 +1,31 @@
+#pragma once
+#include <fieldstep/core/exec.hpp>
+#include <fieldstep/core/params.hpp>
+#include <fieldstep/ops/attention.hpp>  // normalise_heads
+
+namespace fieldstep::blocks {
+
+/// Layer normalisation over the last axis, in place.
+///   y[r,c] = weight[c] (x[r,c] - mean[r]) / sqrt(var[r] + eps) + bias[c]        var is biased: divided by Dim
+/// Source: Ba, Kiros, Hinton 2016, arXiv:1607.06450, eq. 3, with eps as in torch.nn.LayerNorm (Flax: 1e-6).
+template <class Real, int Dim>
+struct LayerNorm {
+  static_assert(Dim > 1, "LayerNorm<Real, Dim>: needs at least two channels");
+
+  template <class R>
+  struct Params {
+    Tensor<R, Dim> weight{nullptr};  ///< PyTorch `weight`, Flax `scale`
+    Tensor<R, Dim> bias{nullptr};
+    using hana_accessors_impl =
+        Fields<Field<"weight", &Params::weight, init_constant(1)>, Field<"bias", &Params::bias, init_constant(0)>>;
+  };
+  using Weights = Params<const Real>;
+
+  template <class Exec>
+  static void forward(const Exec& exec, const Weights& w, Batched<Real, Dim> x, double eps = 1e-5) {
+    ops::normalise_heads<1, Dim>(exec, x.extent(0), Dim, w.weight.data_handle(), w.bias.data_handle(), eps,
+                                 x.data_handle());
+  }
+};
+
+}  // namespace fieldstep::blocks

@@ -1,0 +1,18 @@
+cmake_minimum_required(VERSION 3.25)
+execute_process(COMMAND ${CMAKE_COMMAND} --build ${BUILD} --target ${TARGET} RESULT_VARIABLE code OUTPUT_VARIABLE output
+                ERROR_VARIABLE output)
+if(code EQUAL 0)
+  message(FATAL_ERROR "${PROGRAM} compiles, but must not")
+endif()
+
+file(STRINGS ${PROGRAM} expectations REGEX "^// expect: ")
+if(NOT expectations)
+  message(FATAL_ERROR "${PROGRAM} has no line '// expect: TEXT'")
+endif()
+foreach(line IN LISTS expectations)
+  string(REPLACE "// expect: " "" text "${line}")
+  string(FIND "${output}" "${text}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "The compiler does not say\n  ${text}\nbut\n${output}")
+  endif()
+endforeach()

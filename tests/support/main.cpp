@@ -7,7 +7,8 @@
 int main(int argc, char* argv[]) {
   Catch::Session session;
   if (const int wrong = session.applyCommandLine(argc, argv)) return wrong;
-  auto settings = Kokkos::InitializationSettings().set_disable_warnings(true);  // of OMP_PROC_BIND: binding is not wanted
+  auto settings =
+      Kokkos::InitializationSettings().set_disable_warnings(true);  // of OMP_PROC_BIND: binding is not wanted
   if (std::getenv("OMP_NUM_THREADS") == nullptr) settings.set_num_threads(2);
   const Kokkos::ScopeGuard kokkos(settings);
   return session.run();

@@ -5,14 +5,19 @@
 
 # fieldstep_mpp_golden(JSON PREFIX): PREFIX_unit names the model type, PREFIX_code defines and runs it.
 function(fieldstep_mpp_golden json prefix)
-  if(NOT EXISTS "${PROJECT_SOURCE_DIR}/include/fieldstep/models/avit.hpp" OR NOT EXISTS "${PROJECT_SOURCE_DIR}/tests/support/avit_golden.hpp")
-    return()
-  endif()
   foreach(field IN ITEMS embed_dim num_heads processor_blocks n_states bias_type)
     string(JSON ${field} GET "${json}" config ${field})
   endforeach()
   if(NOT bias_type MATCHES "^(none|continuous)$")
-    set(bias_type rel)  # as the original takes any other word
+    set(bias_type relative)  # as the original takes any other word
+  endif()
+  string(JSON files ERROR_VARIABLE no_files GET "${json}" files)
+  if(no_files)
+    set(header avit_golden)
+    set(runner AvitGolden)
+  else()
+    set(header avit_checkpoint_golden)
+    set(runner AvitCheckpointGolden)
   endif()
 
   # The sizes stand in `sizes`; in a checkpoint's case as the shape of x; in an optimizers' case in a sentence.
@@ -36,9 +41,9 @@ function(fieldstep_mpp_golden json prefix)
     set(W "${CMAKE_MATCH_5}")
   endif()
 
-  set(${prefix}_unit "d${embed_dim}_heads${num_heads}_blocks${processor_blocks}_states${n_states}_${bias_type}_${T}x${H}x${W}x${C}"
-      PARENT_SCOPE)
-  set(${prefix}_code "#include <support/avit_golden.hpp>
+  set(${prefix}_unit
+      "${header}_${embed_dim}_${num_heads}_${processor_blocks}_${n_states}_${bias_type}_${T}x${H}x${W}x${C}" PARENT_SCOPE)
+  set(${prefix}_code "#include <support/${header}.hpp>
 
 struct Config : fieldstep::models::AvitDefaults {
   static constexpr int embed_dim = ${embed_dim}, heads = ${num_heads}, blocks = ${processor_blocks}, states = ${n_states};
@@ -46,7 +51,7 @@ struct Config : fieldstep::models::AvitDefaults {
 };
 
 int main(int argc, char* argv[]) {
-  return fieldstep::support::run_golden<fieldstep::support::AvitGolden<Config, fieldstep::Grid<${T}, ${H}, ${W}, ${C}>>>(argc, argv);
+  return fieldstep::support::run_golden<fieldstep::support::${runner}<Config, fieldstep::Grid<${T}, ${H}, ${W}, ${C}>>>(argc, argv);
 }
 " PARENT_SCOPE)
 endfunction()
@@ -55,7 +60,7 @@ endfunction()
 function(fieldstep_trainax_golden json prefix)
   string(JSON values ERROR_VARIABLE absent GET "${json}" values)
   if(NOT absent)
-    set(${prefix}_unit prng PARENT_SCOPE)
+    set(${prefix}_unit random_golden PARENT_SCOPE)
     set(${prefix}_code "#include <support/random_golden.hpp>
 
 int main(int argc, char* argv[]) { return fieldstep::support::run_golden<fieldstep::support::RandomGolden>(argc, argv); }
@@ -95,7 +100,7 @@ function(fieldstep_add_golden manifest)
     endif()
   endif()
 
-  set(unit golden_${family}_${golden_unit})
+  set(unit ${family}_${golden_unit})
   if(NOT TARGET ${unit})
     file(CONFIGURE OUTPUT ${unit}.cpp CONTENT "${golden_code}" @ONLY)
     add_executable(${unit} ${CMAKE_CURRENT_BINARY_DIR}/${unit}.cpp)

@@ -14,7 +14,7 @@ namespace fieldstep::blocks {
 /// Memory a transformer block works in, beside its input and output; numbers for `tokens` tokens of `samples` samples.
 template <class Real>
 struct BlockScratch {
-  Real* qkv;       ///< tokens x 3 Dim; also the partial sums of the projection that follows
+  Real* qkv;       ///< tokens x 3 Dim
   Real* attended;  ///< tokens x Dim
   Real* hidden;    ///< tokens x 4 Dim
   Real* mixed;     ///< tokens x Dim
@@ -67,14 +67,13 @@ struct AttentionBlock {
     using Load = ops::NormLoader<Real, Dim, Dim, true, false>;
 
     Norm::affine(exec, w.norm1, samples, Positions, x, scratch.scale, scratch.shift);
-    const ops::Output<Real> qkv{scratch.qkv, 3 * Dim, scratch.qkv};
     const ops::BiasEpilogue<Real> qkv_bias{w.input_head.bias.data_handle()};
     // Keys and values first: their first panel may cover some columns of the queries.
-    ops::matmul(exec, tokens, Load{x, scratch.scale, scratch.shift, Positions, {}}, w.input_head.weight, qkv, qkv_bias,
-                last_frame_only ? Dim : 0);
+    ops::matmul(exec, tokens, Load{x, scratch.scale, scratch.shift, Positions, {}}, w.input_head.weight, scratch.qkv,
+                3 * Dim, qkv_bias, last_frame_only ? Dim : 0);
     if (last_frame_only)
-      ops::matmul(exec, rows, Load{x, scratch.scale, scratch.shift, Positions, asked}, w.input_head.weight, qkv,
-                  qkv_bias, 0, Dim);
+      ops::matmul(exec, rows, Load{x, scratch.scale, scratch.shift, Positions, asked}, w.input_head.weight, scratch.qkv,
+                  3 * Dim, qkv_bias, 0, Dim);
     if constexpr (Tracer::active) {
       detail::show_normalised<Dim>(exec, trace, "norm1", batch, Frames, Rows, Columns, x, scratch.scale, scratch.shift);
       detail::show_qkv<Heads, head_dim>(trace, "input_head", batch, Frames, Rows, Columns, scratch.qkv);
@@ -98,13 +97,14 @@ struct AttentionBlock {
     if constexpr (Tracer::active) {
       detail::show_normalised<Dim>(exec, trace, "norm2", batch, Frames, Rows, Columns, scratch.attended, scratch.scale,
                                    scratch.shift);
-      ops::matmul(exec, rows, attended, w.output_head.weight, ops::Output<Real>{scratch.mixed, Dim, scratch.mixed},
+      ops::matmul(exec, rows, attended, w.output_head.weight, scratch.mixed, Dim,
                   ops::BiasEpilogue<Real>{w.output_head.bias.data_handle()});
       trace("output_head", "btijc", {batch, Frames, Rows, Columns, Dim}, scratch.mixed);
     }
-    ops::matmul(exec, rows, attended, w.output_head.weight, ops::Output<Real>{y, Dim, scratch.qkv},
+    ops::matmul(exec, rows, attended, w.output_head.weight, y, Dim,
                 ops::ResidualEpilogue<Real, Dim>{w.output_head.bias.data_handle(), w.gamma.data_handle(), x, keep,
                                                  Positions, asked});
+    if constexpr (Tracer::active) trace("", "btijc", {batch, Frames, Rows, Columns, Dim}, y);
   }
 };
 

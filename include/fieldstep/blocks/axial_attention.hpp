@@ -59,8 +59,7 @@ struct AxialAttentionBlock {
     };
 
     Norm::scales(exec, w.norm1, samples, Positions, x, scratch.scale);
-    ops::matmul(exec, tokens, Load{x, scratch.scale, nullptr, Positions, {}}, w.input_head.weight,
-                ops::Output<Real>{scratch.qkv, 3 * Dim, scratch.qkv},
+    ops::matmul(exec, tokens, Load{x, scratch.scale, nullptr, Positions, {}}, w.input_head.weight, scratch.qkv, 3 * Dim,
                 ops::BiasEpilogue<Real>{w.input_head.bias.data_handle()});
     shown("norm1", x);
     if constexpr (Tracer::active) {
@@ -85,11 +84,11 @@ struct AxialAttentionBlock {
     shown("norm2", scratch.attended);
     const Load attended{scratch.attended, scratch.scale, nullptr, Positions, {}};
     if constexpr (Tracer::active) {
-      ops::matmul(exec, tokens, attended, w.output_head.weight, ops::Output<Real>{scratch.mixed, Dim, scratch.mixed},
+      ops::matmul(exec, tokens, attended, w.output_head.weight, scratch.mixed, Dim,
                   ops::BiasEpilogue<Real>{w.output_head.bias.data_handle()});
       trace("output_head", "btijc", {batch, frames, Rows, Columns, Dim}, scratch.mixed);
     }
-    ops::matmul(exec, tokens, attended, w.output_head.weight, ops::Output<Real>{x, Dim, scratch.qkv},
+    ops::matmul(exec, tokens, attended, w.output_head.weight, x, Dim,
                 ops::ResidualEpilogue<Real, Dim>{
                     w.output_head.bias.data_handle(), w.gamma_att.data_handle(), x, keep_att, Positions, {}});
 

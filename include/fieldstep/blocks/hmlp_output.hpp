@@ -51,18 +51,18 @@ struct hMLP_output {
                       const Real* head_bias, int batch, int frames, const Real* x, Real* patches,
                       const PatchScratch<Real>& scratch, const Tracer& trace = {}) {
     const int samples = batch * frames;
-    ops::matmul(exec, samples * tokens, ops::RowsLoader<Real>{x, Dim}, w.conv0,
-                ops::Output<Real>{scratch.coarse, 4 * q, scratch.coarse}, ops::PlainEpilogue<Real>{});
+    ops::matmul(exec, samples * tokens, ops::RowsLoader<Real>{x, Dim}, w.conv0, scratch.coarse, 4 * q,
+                ops::PlainEpilogue<Real>{});
     RMSInstanceNorm2d<Real, q>::scales(exec, w.norm1, samples, 4 * tokens, scratch.coarse, scratch.scale);
     detail::show_stage<Rows, Columns, 2, q>(exec, trace, "out_proj", 0, batch, frames, scratch.coarse, scratch.scale);
     ops::matmul(exec, samples * 4 * tokens,
                 ops::NormLoader<Real, q, q, false, true>{scratch.coarse, scratch.scale, nullptr, 4 * tokens, {}},
-                w.conv3, ops::Output<Real>{scratch.fine, 4 * q, scratch.fine}, ops::PlainEpilogue<Real>{});
+                w.conv3, scratch.fine, 4 * q, ops::PlainEpilogue<Real>{});
     RMSInstanceNorm2d<Real, q>::scales(exec, w.norm4, samples, 16 * tokens, scratch.fine, scratch.scale);
     detail::show_stage<Rows, Columns, 4, q>(exec, trace, "out_proj", 3, batch, frames, scratch.fine, scratch.scale);
     ops::matmul(exec, samples * 16 * tokens,
                 ops::NormLoader<Real, q, q, false, true>{scratch.fine, scratch.scale, nullptr, 16 * tokens, {}}, head,
-                ops::Output<Real>{patches, 16 * Fields, patches}, ops::BiasEpilogue<Real>{head_bias});
+                patches, 16 * Fields, ops::BiasEpilogue<Real>{head_bias});
   }
 
   /// Writes patches as an image: y (samples, Fields, 16 Rows, 16 Columns) = patch * scale + shift, scale and shift

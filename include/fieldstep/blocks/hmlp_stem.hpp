@@ -64,8 +64,7 @@ struct hMLP_stem {
   static void forward(const Exec& exec, const Weights& w, int batch, int frames, const Real* u, Real* x,
                       const PatchScratch<Real>& scratch, const Tracer& trace = {}) {
     const int samples = batch * frames;
-    ops::matmul(exec, samples * 16 * tokens, PatchLoader{u}, w.conv0, ops::Output<Real>{scratch.fine, q, scratch.fine},
-                ops::PlainEpilogue<Real>{});
+    ops::matmul(exec, samples * 16 * tokens, PatchLoader{u}, w.conv0, scratch.fine, q, ops::PlainEpilogue<Real>{});
     from_patches(exec, w, batch, frames, x, scratch, trace);
   }
 
@@ -78,12 +77,12 @@ struct hMLP_stem {
     detail::show_stage<Rows, Columns, 4, q>(exec, trace, "in_proj", 0, batch, frames, scratch.fine, scratch.scale);
     ops::matmul(exec, samples * 4 * tokens,
                 ops::NormLoader<Real, 4 * q, q, false, true>{scratch.fine, scratch.scale, nullptr, 4 * tokens, {}},
-                w.conv3, ops::Output<Real>{scratch.coarse, q, scratch.coarse}, ops::PlainEpilogue<Real>{});
+                w.conv3, scratch.coarse, q, ops::PlainEpilogue<Real>{});
     RMSInstanceNorm2d<Real, q>::scales(exec, w.norm4, samples, 4 * tokens, scratch.coarse, scratch.scale);
     detail::show_stage<Rows, Columns, 2, q>(exec, trace, "in_proj", 3, batch, frames, scratch.coarse, scratch.scale);
     ops::matmul(exec, samples * tokens,
                 ops::NormLoader<Real, 4 * q, q, false, true>{scratch.coarse, scratch.scale, nullptr, tokens, {}},
-                w.conv6, ops::Output<Real>{x, Dim, x}, ops::PlainEpilogue<Real>{});
+                w.conv6, x, Dim, ops::PlainEpilogue<Real>{});
     if constexpr (Tracer::active) trace("in_proj.6", "btijc", {batch, frames, Rows, Columns, Dim}, x);
     RMSInstanceNorm2d<Real, Dim>::forward(exec, w.norm7, samples, tokens, x, scratch.scale, x);
     if constexpr (Tracer::active) {

@@ -26,8 +26,7 @@ struct Linear {
   /// Overwrites y.
   template <class Exec>
   static void forward(const Exec& exec, const Weights& w, Batched<const Real, In> x, Batched<Real, Out> y) {
-    ops::matmul(exec, x.extent(0), ops::RowsLoader<Real>{x.data_handle(), In}, w.weight,
-                ops::Output<Real>{y.data_handle(), Out, y.data_handle()},
+    ops::matmul(exec, x.extent(0), ops::RowsLoader<Real>{x.data_handle(), In}, w.weight, y.data_handle(), Out,
                 ops::BiasEpilogue<Real>{w.bias.data_handle()});
   }
 };

@@ -23,7 +23,7 @@ struct MLP {
   /// Overwrites hidden and y.
   template <class Exec>
   static void forward(const Exec& exec, const Weights& w, int tokens, const Real* x, Real* hidden, Real* y) {
-    ops::matmul(exec, tokens, ops::RowsLoader<Real>{x, Dim}, w.fc1.weight, ops::Output<Real>{hidden, Hidden, hidden},
+    ops::matmul(exec, tokens, ops::RowsLoader<Real>{x, Dim}, w.fc1.weight, hidden, Hidden,
                 ops::BiasGeluEpilogue<Real>{w.fc1.bias.data_handle()});
     Fc2::forward(exec, w.fc2, Batched<const Real, Hidden>(hidden, tokens), Batched<Real, Dim>(y, tokens));
   }

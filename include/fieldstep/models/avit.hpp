@@ -51,6 +51,7 @@ struct AViT {
   using Output = blocks::hMLP_output<Real, Dim, Config::states, rows, columns, fields>;
   using In = Batched<const Real, frames, fields, Grid::height, Grid::width>;
   using Out = Batched<Real, fields, Grid::height, Grid::width>;
+  using Conditions = AvitConditions;
 
   template <class R>
   struct Params {
@@ -185,8 +186,7 @@ struct AViT {
       const Real* in = x.data_handle() + static_cast<std::ptrdiff_t>(first) * frames * fields * pixels;
       ops::field_statistics(exec, batch, frames, fields, pixels, 1e-7, in, at(planes), at(mean), at(deviation));
       ops::matmul(exec, samples * 16 * positions, FoldedLoader{in, at(mean), at(deviation)},
-                  Packed<const Real, LinearLayout<16 * fields, q>>(prepared.folded),
-                  ops::Output<Real>{at(fine), q, at(fine)},
+                  Packed<const Real, LinearLayout<16 * fields, q>>(prepared.folded), at(fine), q,
                   ops::BiasEpilogue<Real>{prepared.folded_bias.data_handle()});
       Stem::from_patches(exec, w.embed, batch, frames, at(tokens), {at(fine), at(coarse), at(scale)});
       const auto scratch = block_scratch(at, samples);

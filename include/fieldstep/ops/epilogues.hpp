@@ -18,12 +18,14 @@ struct ResidualEpilogue {
   SampleRange samples;
 
   template <int L>
-  [[gnu::always_inline]] vec<Real, L> apply(int row, int column, vec<Real, L> sums) const {
-    const int sample = samples(row / positions);
-    const auto at = (static_cast<std::ptrdiff_t>(sample) * positions + row % positions) * Width + column;
-    vec<Real, L> branch = (sums + load<L>(bias + column)) * load<L>(gamma + column);
-    if (keep) branch = branch * keep[sample];
-    return load<L>(residual + at) + branch;
+  [[gnu::always_inline]] auto columns(int column) const {
+    return [this, column, b = load<L>(bias + column), g = load<L>(gamma + column)](int row, vec<Real, L> sums) {
+      const int sample = samples(row / positions);
+      const auto at = (static_cast<std::ptrdiff_t>(sample) * positions + row % positions) * Width + column;
+      vec<Real, L> branch = (sums + b) * g;
+      if (keep) branch = branch * keep[sample];
+      return load<L>(residual + at) + branch;
+    };
   }
 };
 

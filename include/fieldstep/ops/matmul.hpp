@@ -10,9 +10,9 @@
 // from patches), an epilogue turns the sums into what is stored (bias, GELU, residual).
 //
 // A work item is a block of rows times a range of weight panels. The block of x is laid out once in a thread's own
-// memory (it stays in L2), each panel of W (it stays in L1) is multiplied with all its tiles of rows. Every output is
-// one chain of fused multiply-adds over k, cut only at multiples of `depth`: its bits depend neither on the tile nor on
-// the thread.
+// memory and stays in its L2; of a panel of W, `depth` rows at a time stay in L1 while all tiles of the block pass by;
+// W is read front to back. Every output is one chain of fused multiply-adds over k, cut only at multiples of `depth`:
+// its bits depend neither on the tile nor on the thread.
 namespace fieldstep::ops {
 
 /// Rows of a tile: with panels of three vectors the sums fill 12 of 16 or 24 of 32 registers.
@@ -24,11 +24,11 @@ inline constexpr int tile_rows =
     4;
 #endif
 
-/// Rows of a block of x.
-inline constexpr int block_rows = 128;
+/// Rows of a block of x: about 256 KiB, and enough to use a panel often.
+constexpr int block_rows(int K) { return K >= 2048 ? 32 : K <= 512 ? 128 : 65536 / K / 8 * 8; }
 
-/// Length of the sums kept in registers: the largest multiple of 16 up to 256 that divides K, so that a
-/// panel of W stays in L1.
+/// Length of the sums kept in registers: the largest multiple of 16 up to 256 that divides K, so that a panel stays in
+/// L1.
 constexpr int block_depth(int K) {
   if (K <= 256) return K;
   for (int depth = 256; depth >= 64; depth -= 16)
@@ -48,23 +48,24 @@ struct RowsLoader {
   }
 };
 
-/// Stores x W + bias. Epilogues map the sums of L neighbouring columns, starting at (row, column), to what is stored.
+/// Stores x W. Epilogues answer columns<L>(column) with a function (row, sums) -> what is stored, so that what they
+/// read per column is read once a tile.
+template <class Real>
+struct PlainEpilogue {
+  template <int L>
+  [[gnu::always_inline]] auto columns(int) const {
+    return [](int, vec<Real, L> sums) { return sums; };
+  }
+};
+
+/// Stores x W + bias.
 template <class Real>
 struct BiasEpilogue {
   const Real* bias;
 
   template <int L>
-  [[gnu::always_inline]] vec<Real, L> apply(int, int column, vec<Real, L> sums) const {
-    return sums + load<L>(bias + column);
-  }
-};
-
-/// Stores x W.
-template <class Real>
-struct PlainEpilogue {
-  template <int L>
-  [[gnu::always_inline]] vec<Real, L> apply(int, int, vec<Real, L> sums) const {
-    return sums;
+  [[gnu::always_inline]] auto columns(int column) const {
+    return [b = load<L>(bias + column)](int, vec<Real, L> sums) { return sums + b; };
   }
 };
 
@@ -74,45 +75,22 @@ struct BiasGeluEpilogue {
   const Real* bias;
 
   template <int L>
-  [[gnu::always_inline]] vec<Real, L> apply(int, int column, vec<Real, L> sums) const {
-    return gelu<Real, L>(sums + load<L>(bias + column));
+  [[gnu::always_inline]] auto columns(int column) const {
+    return [b = load<L>(bias + column)](int, vec<Real, L> sums) { return gelu<Real, L>(sums + b); };
   }
-};
-
-/// Where the rows of y go, and where partial sums wait when K is longer than one block_depth.
-template <class Real>
-struct Output {
-  Real* y;
-  std::ptrdiff_t stride;
-  Real* partial = nullptr;  ///< rows x stride numbers; y itself if the epilogue does not read y
 };
 
 namespace detail {
 
-/// The first `used` < lanes columns of a vector of sums: where a matrix ends inside a vector.
-template <class Real, class Epilogue>
-[[gnu::noinline]] void store_ragged(vec<Real, lanes<Real>> sums, bool first, bool last, int row, int column, int used,
-                                    const Output<Real>& out, const Epilogue& epilogue) {
-  Real* y = out.y + row * out.stride + column;
-  Real* partial = out.partial + row * out.stride + column;
-  for (int l = 0; l < used; ++l) {
-    vec<Real, 1> sum{sums[l]};
-    if (!first) sum += load<1>(partial + l);
-    if (last)
-      store<1>(y + l, epilogue.template apply<1>(row, column + l, sum));
-    else
-      store<1>(partial + l, sum);
-  }
-}
-
-/// One tile: Rows x (Vectors * lanes) sums over Depth terms.
+/// Rows x (Vectors * lanes) sums over Depth terms, added to what `sums` holds unless first. The last depth goes through
+/// the epilogue to y, the others back to sums.
 template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
 [[gnu::always_inline]] inline void tile(const Real* __restrict x, int x_stride, const Real* __restrict w, bool first,
-                                        bool last, int row, int column, int used_columns, const Output<Real>& out,
-                                        const Epilogue& epilogue) {
+                                        bool last, Real* __restrict sums, int row, int column, Real* y,
+                                        std::ptrdiff_t y_stride, int used_columns, const Epilogue& epilogue) {
   constexpr int L = lanes<Real>, width = Vectors * L;
-  vec<Real, L> sums[Rows][Vectors] = {};
-#pragma GCC unroll 2
+  vec<Real, L> acc[Rows][Vectors] = {};
+#pragma GCC unroll 4
   for (int k = 0; k < Depth; ++k) {
     vec<Real, L> b[Vectors];
 #pragma GCC unroll 4
@@ -121,86 +99,102 @@ template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
     for (int i = 0; i < Rows; ++i) {
       const Real a = x[i * x_stride + k];
 #pragma GCC unroll 4
-      for (int j = 0; j < Vectors; ++j) sums[i][j] += a * b[j];
+      for (int j = 0; j < Vectors; ++j) acc[i][j] += a * b[j];
     }
   }
+  if (!first) {
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
-    Real* y = out.y + (row + i) * out.stride + column;
-    Real* partial = out.partial + (row + i) * out.stride + column;
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < Vectors; ++j) acc[i][j] += load<L>(sums + i * width + j * L);
+  }
+  if (!last) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < Vectors; ++j) store<L>(sums + i * width + j * L, acc[i][j]);
+    return;
+  }
+  y += row * y_stride + column;
+  if (used_columns >= width) {
 #pragma GCC unroll 4
     for (int j = 0; j < Vectors; ++j) {
-      const int rest = used_columns - j * L;
-      vec<Real, L> s = sums[i][j];
-      if (rest >= L) {
-        if (!first) s += load<L>(partial + j * L);
-        if (last)
-          store<L>(y + j * L, epilogue.template apply<L>(row + i, column + j * L, s));
-        else
-          store<L>(partial + j * L, s);
-      } else {
-        store_ragged<Real>(s, first, last, row + i, column + j * L, rest, out, epilogue);
-      }
+      const auto finish = epilogue.template columns<L>(column + j * L);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) store<L>(y + i * y_stride + j * L, finish(row + i, acc[i][j]));
     }
+  } else {  // the matrix, or what is asked of it, ends inside the panel
+    for (int i = 0; i < Rows; ++i)
+      for (int c = 0; c < used_columns; ++c)
+        store<1>(y + i * y_stride + c,
+                 epilogue.template columns<1>(column + c)(row + i, vec<Real, 1>{acc[i][c / L][c % L]}));
   }
 }
 
+/// `Depth` rows of a panel with all tiles of a block.
 template <int Vectors, int Depth, class Real, class Epilogue>
-[[gnu::noinline]] void panel(const Real* x, int x_stride, const Real* w, bool first, bool last, int row, int rows,
-                             int column, int used_columns, const Output<Real>& out, const Epilogue& epilogue) {
-  constexpr int M = tile_rows<Real>;
-  // The next panel comes into cache while this one is used, a share of it with every tile.
-  constexpr int lines = Depth * Vectors * lanes<Real> * static_cast<int>(sizeof(Real)) / 64;
-  const char* next = reinterpret_cast<const char*>(w + Depth * Vectors * lanes<Real>);
+[[gnu::noinline]] void panel(const Real* x, int x_stride, const Real* w, bool first, bool last, Real* sums, int row,
+                             int rows, int column, Real* y, std::ptrdiff_t y_stride, int used_columns,
+                             const Epilogue& epilogue) {
+  constexpr int M = tile_rows<Real>, width = Vectors * lanes<Real>;
+  // What comes next of W is brought to L2 while this is used, a share of it with every tile.
+  constexpr int lines = Depth * width * static_cast<int>(sizeof(Real)) / 64;
+  const char* next = reinterpret_cast<const char*>(w + Depth * width);
   const int share = (lines * M + rows - 1) / rows;
   int r = 0;
   for (; r + M <= rows; r += M) {
     for (int i = 0; i < share; ++i) __builtin_prefetch(next + 64 * i, 0, 2);
     next += 64 * share;
-    tile<M, Vectors, Depth>(x + r * x_stride, x_stride, w, first, last, row + r, column, used_columns, out, epilogue);
+    tile<M, Vectors, Depth>(x + r * x_stride, x_stride, w, first, last, sums + r * width, row + r, column, y, y_stride,
+                            used_columns, epilogue);
   }
   for (; r < rows; ++r)
-    tile<1, Vectors, Depth>(x + r * x_stride, x_stride, w, first, last, row + r, column, used_columns, out, epilogue);
+    tile<1, Vectors, Depth>(x + r * x_stride, x_stride, w, first, last, sums + r * width, row + r, column, y, y_stride,
+                            used_columns, epilogue);
 }
 
 }  // namespace detail
 
 /// y[r, n] = epilogue(sum_k x[r, k] W[k, n]) for rows [0, rows) and the panels that cover columns [first_column,
 /// last_column); the first panel is computed whole, so up to panel - 1 columns before first_column are written too.
+/// y_stride: numbers from row to row of y.
 template <class Exec, class Real, class Layout, class Loader, class Epilogue>
-void matmul(const Exec& exec, int rows, const Loader& x, Packed<const Real, Layout> w, const Output<Real>& out,
+void matmul(const Exec& exec, int rows, const Loader& x, Packed<const Real, Layout> w, Real* y, std::ptrdiff_t y_stride,
             const Epilogue& epilogue, int first_column = 0, int last_column = Layout::N) {
   using W = Packed<const Real, Layout>;
-  constexpr int K = W::K, L = lanes<Real>, width = W::panel;
-  constexpr int depth = block_depth(K), M = tile_rows<Real>, stride = depth + 64 / static_cast<int>(sizeof(Real));
-  constexpr int tail_vectors = W::padded_N % width / L;
+  constexpr int K = W::K, L = lanes<Real>, width = W::panel, depth = block_depth(K), M = tile_rows<Real>;
+  constexpr int stride = K + 64 / static_cast<int>(sizeof(Real));  // rows of a block start in different cache sets
+  constexpr int tail_vectors = W::padded_N % width / L, most_rows = block_rows(K);
   const int first_panel = first_column / width, panels = (last_column + width - 1) / width - first_panel;
 
-  // Enough items for every thread: blocks of rows first, then ranges of panels.
+  // Blocks of equal size, as many as threads or a multiple of it; ranges of panels where rows are too few.
   const int threads = workers(exec);
-  const int wanted_rows = ((rows + threads - 1) / threads + M - 1) / M * M;
-  const int item_rows = std::min(wanted_rows, block_rows);
+  const int share = (rows + threads - 1) / threads, blocks = (share + most_rows - 1) / most_rows;
+  const int item_rows = ((share + blocks - 1) / blocks + M - 1) / M * M;
   const int row_items = (rows + item_rows - 1) / item_rows;
   const int panel_items = std::min(panels, (threads + row_items - 1) / row_items);
 
   for_ranges(exec, row_items * panel_items, [=](int begin, int end) {
-    alignas(64) Real block[block_rows * stride];
+    alignas(64) Real block[most_rows * stride];
+    alignas(64) Real sums[depth < K ? most_rows * width : 1];
     for (int item = begin; item < end; ++item) {
       const int row = item / panel_items * item_rows, count = std::min(item_rows, rows - row);
       const int part = item % panel_items;
       const int p_begin = first_panel + panels * part / panel_items,
                 p_end = first_panel + panels * (part + 1) / panel_items;
-      for (int k = 0; k < K; k += depth) {
-        for (int r = 0; r < count; ++r) x.template load_row<depth>(row + r, k, block + r * stride);
-        const bool first = k == 0, last = k + depth == K;
-        for (int p = p_begin; p < p_end; ++p) {
-          const int column = p * width;
-          if (tail_vectors == 0 || column + width <= W::padded_N)
-            detail::panel<3, depth>(block, stride, w.data_handle() + W::index(k, column), first, last, row, count,
-                                    column, last_column - column, out, epilogue);
+      for (int r = 0; r < count; ++r) x.template load_row<K>(row + r, 0, block + r * stride);
+      for (int p = p_begin; p < p_end; ++p) {
+        const int column = p * width;
+        const bool whole = tail_vectors == 0 || column + width <= W::padded_N;
+        for (int k = 0; k < K; k += depth) {
+          const Real* rows_of_w = w.data_handle() + W::index(k, column);
+          const bool first = k == 0, last = k + depth == K;
+          if (whole)
+            detail::panel<3, depth>(block + k, stride, rows_of_w, first, last, sums, row, count, column, y, y_stride,
+                                    last_column - column, epilogue);
           else if constexpr (tail_vectors > 0)
-            detail::panel<tail_vectors, depth>(block, stride, w.data_handle() + W::index(k, column), first, last, row,
-                                               count, column, last_column - column, out, epilogue);
+            detail::panel<tail_vectors, depth>(block + k, stride, rows_of_w, first, last, sums, row, count, column, y,
+                                               y_stride, last_column - column, epilogue);
         }
       }
     }

@@ -6,6 +6,7 @@
 #include <fieldstep/blocks/attention.hpp>
 #include <fieldstep/blocks/axial_attention.hpp>
 #include <fieldstep/blocks/continuous_position_bias.hpp>
+#include <fieldstep/blocks/drop_path.hpp>
 #include <fieldstep/blocks/hmlp_output.hpp>
 #include <fieldstep/blocks/hmlp_stem.hpp>
 #include <fieldstep/blocks/instance_norm.hpp>
@@ -31,6 +32,11 @@
 #include <fieldstep/core/tensor.hpp>
 #include <fieldstep/core/trace.hpp>
 
+#include <fieldstep/embed/emulator.hpp>
+#include <fieldstep/embed/history.hpp>
+#include <fieldstep/embed/network.hpp>
+#include <fieldstep/embed/registry.hpp>
+
 #include <fieldstep/io/atomic_file.hpp>
 #include <fieldstep/io/bytes.hpp>
 #include <fieldstep/io/colormap.hpp>
@@ -43,6 +49,7 @@
 #include <fieldstep/io/key_map.hpp>
 #include <fieldstep/io/lzf.hpp>
 #include <fieldstep/io/mapped_file.hpp>
+#include <fieldstep/io/npy.hpp>
 #include <fieldstep/io/pickle.hpp>
 #include <fieldstep/io/pickle_machine.hpp>
 #include <fieldstep/io/recognise.hpp>
@@ -52,9 +59,11 @@
 #include <fieldstep/io/zip.hpp>
 
 #include <fieldstep/models/avit.hpp>
+#include <fieldstep/models/avit_expand.hpp>
 #include <fieldstep/models/avit_variants.hpp>
 
 #include <fieldstep/ops/attention.hpp>
+#include <fieldstep/ops/conv2d.hpp>
 #include <fieldstep/ops/epilogues.hpp>
 #include <fieldstep/ops/loaders.hpp>
 #include <fieldstep/ops/matmul.hpp>

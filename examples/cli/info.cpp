@@ -1,0 +1,164 @@
+#include <examples/cli/commands.hpp>
+#include <examples/cli/machine.hpp>
+#include <examples/cli/models.hpp>
+#include <fieldstep/core/error.hpp>
+#include <fieldstep/io/weights.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace fieldstep::cli {
+
+namespace {
+
+struct Options {
+  std::string subject;  // a model, a weight file or nothing
+  Wanted model;
+  bool params = false, json = false;
+};
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const io::Recognised& network) {
+  return {{"variant", network.variant}, {"embed_dim", network.embed_dim}, {"heads", network.heads},
+          {"blocks", network.blocks},   {"states", network.states},       {"bias", network.bias}};
+}
+
+Json json_of(const ModelEntry& entry) {
+  return {{"family", entry.family},
+          {"model", entry.name},
+          {"grid", {entry.height, entry.width}},
+          {"frames", entry.frames},
+          {"fields", entry.fields},
+          {"configuration", json_of(recognise(entry))},
+          {"parameters", param_count(entry.table)},
+          {"gflop", 1e-9 * entry.flop(1)},
+          {"weight_bytes", entry.weight_bytes},
+          {"workspace_bytes", entry.workspace_bytes}};
+}
+
+/// The parameters as an indented tree of their paths.
+void print_tree(const std::vector<io::NamedShape>& shapes) {
+  std::vector<std::string> open;  // the parts of the path above the current line
+  for (const auto& [name, shape] : shapes) {
+    std::vector<std::string> parts;
+    for (std::size_t at = 0; at <= name.size();) {
+      const std::size_t end = std::min(name.find('.', at), name.size());
+      parts.emplace_back(name.substr(at, end - at));
+      at = end + 1;
+    }
+    const auto same = static_cast<std::size_t>(std::ranges::mismatch(parts, open).in1 - parts.begin());
+    for (std::size_t level = same; level < parts.size(); ++level) {
+      std::cout << std::string(2 + 2 * level, ' ') << parts[level];
+      if (level + 1 == parts.size()) std::cout << "  " << io::shape_text(shape);
+      std::cout << '\n';
+    }
+    parts.pop_back();
+    open = std::move(parts);
+  }
+}
+
+Json json_of(const std::vector<io::NamedShape>& shapes) {
+  Json params = Json::object();
+  for (const auto& [name, shape] : shapes) params[std::string(name)] = shape;
+  return params;
+}
+
+void describe_models(const Options& options) {
+  const std::vector<ModelEntry> entries = fitting(options.model);
+  if (entries.empty()) refuse_unlisted(options.model);
+  if (options.json) {
+    Json list = Json::array();
+    for (const ModelEntry& entry : entries) {
+      list.push_back(json_of(entry));
+      if (options.params) list.back()["params"] = json_of(io::named_shapes(entry.table));
+    }
+    std::cout << list.dump() << '\n';
+    return;
+  }
+  std::cout << listing(entries);
+  if (options.model.name.empty()) return;
+  std::cout << entries.front().name << ": " << recognise(entries.front()).text() << ", " << entries.front().table.size()
+            << " tensors\n";
+  if (options.params) print_tree(io::named_shapes(entries.front().table));
+}
+
+void describe_weights(const Options& options) {
+  const io::TensorFile file = io::open_weights(options.subject);
+  const std::vector<io::NamedShape> shapes = io::named_shapes(file);
+  const io::Recognised network = io::recognise(shapes);
+  std::map<std::string, std::size_t> dtypes;
+  std::uint64_t count = 0;
+  for (const io::StoredTensor& tensor : file.tensors) {
+    count += tensor.size();
+    ++dtypes[std::string(io::name_of(tensor.dtype))];
+  }
+  std::vector<ModelEntry> models = embed::compiled_models();
+  std::erase_if(models, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
+
+  if (options.json) {
+    Json about{{"file", options.subject},   {"format", file.format},
+               {"family", network.family},  {"tensors", shapes.size()},
+               {"numbers", count},          {"dtypes", dtypes},
+               {"metadata", file.metadata}, {"configuration", json_of(network)}};
+    about["models"] = Json::array();
+    for (const ModelEntry& entry : models) about["models"].push_back(json_of(entry));
+    if (options.params) about["params"] = json_of(shapes);
+    std::cout << about.dump() << '\n';
+    return;
+  }
+  std::cout << options.subject << ": " << network.text() << "; " << file.format << ", " << shapes.size() << " tensors, "
+            << count << " numbers (";
+  for (auto at = dtypes.begin(); at != dtypes.end(); ++at)
+    std::cout << (at == dtypes.begin() ? "" : ", ") << at->second << " x " << at->first;
+  std::cout << ")\n";
+  for (const auto& [key, value] : file.metadata) std::cout << "  " << key << ": " << value << '\n';
+  std::cout << (models.empty() ? "No model for them is compiled in.\n" : "Compiled-in models for them:\n");
+  if (!models.empty()) std::cout << listing(models);
+  if (options.params) print_tree(shapes);
+}
+
+void run(Options options) {
+  if (!options.subject.empty() && std::filesystem::exists(options.subject)) {
+    describe_weights(options);
+    return;
+  }
+  if (!options.subject.empty()) {
+    const auto& known = embed::compiled_models();
+    if (std::ranges::none_of(known, [&](const ModelEntry& e) { return e.name == options.subject; }) &&
+        !options.subject.starts_with("avit-"))
+      fail(options.subject, ": is neither a weight file nor a compiled-in model");
+    options.model.name = options.subject;
+  }
+  describe_models(options);
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("info", "What is compiled in, or what a weight file holds");
+  const auto options = std::make_shared<Options>();
+  command.add_option("SUBJECT", options->subject, "A compiled-in model or a weight file; without: all models");
+  command.add_option("--grid", options->model.grid, "Only models of this grid, HEIGHTxWIDTH");
+  command.add_option("--frames", options->model.frames, "Only models with this number of frames");
+  command.add_option("--fields", options->model.fields, "Only models with this number of fields");
+  command.add_flag("--params", options->params, "The tree of parameters with their shapes");
+  command.add_flag("--json", options->json, "JSON; sizes in bytes");
+  command.footer(
+      "GFLOP/step counts 2 x multiply-adds of one sample's step, of the last block and the output only the last "
+      "frame.\n"
+      "Examples: fieldstep info\n"
+      "          fieldstep info avit-Ti --params\n"
+      "          fieldstep info MPP_AViT_Ti.tar");
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace fieldstep::cli

@@ -1,0 +1,55 @@
+#include <examples/cli/machine.hpp>
+#include <fieldstep/core/error.hpp>
+#include <fieldstep/core/exec.hpp>
+
+#include <time.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace fieldstep::cli {
+
+namespace {
+
+Kokkos::InitializationSettings settings_for(int threads) {
+  auto settings =
+      Kokkos::InitializationSettings().set_disable_warnings(true);  // of OMP_PROC_BIND: binding is the user's
+  if (threads > 0) settings.set_num_threads(threads);
+  return settings;
+}
+
+}  // namespace
+
+Kokkos::ScopeGuard start_kokkos(int threads) {
+  if (threads < 0) fail_usage("--threads: found ", threads, ", wanted at least 1");
+  return Kokkos::ScopeGuard(settings_for(threads));
+}
+
+double peak_rss_mib() {
+  // Not getrusage: its maximum begins with that of the program that started this one.
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
+  return 0;
+}
+
+double seconds_since_start() {
+  std::ifstream file("/proc/self/stat");
+  std::string text;
+  std::getline(file, text);
+  const std::size_t name_end = text.rfind(')');
+  timespec now{};
+  if (name_end == text.npos || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return -1;
+  std::istringstream rest(text.substr(name_end + 1));
+  constexpr int fields_before_start = 19;  // start time is the 22nd field, the name the 2nd
+  std::string skipped;
+  for (int i = 0; i < fields_before_start; ++i) rest >> skipped;
+  double ticks = 0;
+  if (!(rest >> ticks)) return -1;
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) -
+         ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace fieldstep::cli

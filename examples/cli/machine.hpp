@@ -1,0 +1,19 @@
+#pragma once
+#include <Kokkos_Core.hpp>
+
+/// What the program asks of the machine it runs on.
+namespace fieldstep::cli {
+
+/// Kokkos with exactly this number of threads, or with its own default for 0.
+Kokkos::ScopeGuard start_kokkos(int threads);
+
+/// Largest resident memory of this process so far; 0 where the system does not tell.
+double peak_rss_mib();
+
+/// Seconds since this process was started, in steps of the system's clock tick (10 ms); negative where it does not
+/// tell.
+double seconds_since_start();
+
+constexpr double to_mib(std::size_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
+
+}  // namespace fieldstep::cli

@@ -1,0 +1,93 @@
+#pragma once
+#include <fieldstep/embed/network.hpp>
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+/// Networks that were compiled into a program and are chosen when it runs. cmake/FieldstepModels.cmake compiles them.
+namespace fieldstep::embed {
+
+/// What a run fixes, in terms that every family can translate into its own.
+struct Conditions {
+  std::span<const int> labels;      ///< which state each field is
+  std::array<int, 2> boundaries{};  ///< of width, then of height: 1 periodic, 0 open
+};
+
+/// Any static network behind one type. Move-only; computes as Network does.
+class Model {
+ public:
+  /// Translate turns Conditions into those of Net.
+  template <StaticNetwork Net, auto Translate>
+  static Model make() {
+    using Held = Network<Net>;
+    static_assert(std::same_as<typename Held::Real, float>, "Model: compiled models compute in float");
+    static constexpr Operations operations{
+        .weights = [](void* held) { return static_cast<Held*>(held)->weights(); },
+        .condition = [](void* held, const Conditions& c) { static_cast<Held*>(held)->condition(Translate(c)); },
+        .forward = [](const void* held, int batch, const float* x,
+                      float* y) noexcept { static_cast<const Held*>(held)->forward(batch, x, y); }};
+    return Model(Owner(new Held, [](void* held) { delete static_cast<Held*>(held); }), operations);
+  }
+
+  /// What a loader fills, in the order of ModelEntry::table.
+  float* weights() { return operations_->weights(held_.get()); }
+  /// To be called when weights or conditions have changed. Throws Error if the conditions do not fit.
+  void condition(const Conditions& conditions) { operations_->condition(held_.get(), conditions); }
+  /// x (batch, frames, fields, height, width) -> y (batch, fields, height, width); allocates nothing.
+  void forward(int batch, const float* x, float* y) const noexcept { operations_->forward(held_.get(), batch, x, y); }
+
+ private:
+  struct Operations {
+    float* (*weights)(void*);
+    void (*condition)(void*, const Conditions&);
+    void (*forward)(const void*, int, const float*, float*) noexcept;
+  };
+  using Owner = std::unique_ptr<void, void (*)(void*)>;
+
+  Model(Owner held, const Operations& operations) : held_(std::move(held)), operations_(&operations) {}
+
+  Owner held_;
+  const Operations* operations_;
+};
+
+/// A compiled-in network: what is known of it before it is made, and how to make it.
+struct ModelEntry {
+  std::string_view family;  ///< as the goldens call it: mpp
+  std::string_view name;    ///< as the program calls it: avit-Ti
+  int frames, height, width, fields;
+  ParamTable table;
+  std::size_t weight_bytes, workspace_bytes;  ///< of the arenas; the workspace holds what is prepared, too
+  double (*flop)(int batch);                  ///< 2 x multiply-adds of a forward pass
+  Model (*make)();
+
+  std::size_t frame_size() const {
+    return static_cast<std::size_t>(fields) * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+  }
+};
+
+template <StaticNetwork Net, auto Translate>
+ModelEntry model_entry(std::string_view family, std::string_view name) {
+  using In = typename Net::In;
+  using Real = typename Net::Out::value_type;
+  return {.family = family,
+          .name = name,
+          .frames = static_cast<int>(In::static_extent(1)),
+          .height = static_cast<int>(In::static_extent(3)),
+          .width = static_cast<int>(In::static_extent(4)),
+          .fields = static_cast<int>(In::static_extent(2)),
+          .table = Net::table(),
+          .weight_bytes = Net::arena_size * sizeof(Real),
+          .workspace_bytes = (Net::workspace_size + Net::prepared_size) * sizeof(Real),
+          .flop = [](int batch) { return Net::flop(batch); },
+          .make = [] { return Model::make<Net, Translate>(); }};
+}
+
+/// All networks of this program, in the order in which they were added. The function fieldstep_add_model of
+/// cmake/FieldstepModels.cmake generates its definition.
+std::vector<ModelEntry> compiled_models();
+
+}  // namespace fieldstep::embed

@@ -4,8 +4,8 @@ cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/Headers.cmake")
 
 set(wanted "#pragma once
-// Everything that needs Kokkos, Boost.Hana and Eigen alone. Convenient for a first try; the specific headers compile faster.
-// Headers of the optional components (fieldstep::hdf5, png, flax, json) are included by their own names only.
+// Everything that needs Kokkos, Boost.Hana and Eigen alone: convenient for a first try; the specific headers compile
+// faster. Headers of the optional components (fieldstep::hdf5, png, flax, json) are included by their own names only.
 #include <fieldstep/version.hpp>
 ")
 set(room)

@@ -5,7 +5,8 @@
 set(FIELDSTEP_KOKKOS_SOURCE "" CACHE PATH "Source folder of Kokkos >= 4.7, built where no installed one is found")
 option(FIELDSTEP_FETCH "Download what is missing and has a pinned source" ${PROJECT_IS_TOP_LEVEL})
 option(FIELDSTEP_OPENMP "Backend of the Kokkos built here: OpenMP beside Serial" ON)
-option(FIELDSTEP_CUDA "Build for NVIDIA GPUs: a Kokkos with CUDA, our targets compiled by nvcc" OFF)
+option(FIELDSTEP_CUDA "Kokkos with CUDA; of the tests those that need no device, compiled by nvcc" OFF)
+set(FIELDSTEP_GPU HOPPER90 CACHE STRING "Kokkos' name of the GPU architecture to build for")
 
 if(DEFINED ENV{FIELDSTEP_DEPS})
   set(cache "$ENV{FIELDSTEP_DEPS}")
@@ -84,6 +85,10 @@ function(fieldstep_build_once source prefix)
   endif()
 endfunction()
 
+if(FIELDSTEP_CUDA)
+  enable_language(CUDA)
+endif()
+
 string(TOLOWER "${CMAKE_CXX_COMPILER_ID}-${CMAKE_CXX_COMPILER_VERSION}-${CMAKE_SYSTEM_PROCESSOR}" toolchain)
 
 # --- Kokkos: the one dependency of every header ----------------------------------------------------------------------
@@ -95,7 +100,18 @@ function(fieldstep_fetch_kokkos dest)
   fieldstep_run_script("${dest}" "${PROJECT_SOURCE_DIR}/cmake/fetch_kokkos.sh" "${dest}")
 endfunction()
 
-# No Kokkos_ARCH_*: it would put -march on every consumer; the instruction set stays the choice of the final build.
+# Kokkos 4.7.00 calls two functions of the CUDA runtime whose signatures changed in CUDA 13.
+function(fieldstep_patch_kokkos source patched)
+  if(NOT EXISTS "${patched}/CMakeLists.txt")
+    file(REMOVE_RECURSE "${patched}.tmp")
+    file(COPY "${source}/" DESTINATION "${patched}.tmp")
+    execute_process(COMMAND patch -p1 -i "${PROJECT_SOURCE_DIR}/cmake/kokkos-4.7.00-cuda13.patch"
+                    WORKING_DIRECTORY "${patched}.tmp" OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+    file(RENAME "${patched}.tmp" "${patched}")
+  endif()
+endfunction()
+
+# No Kokkos_ARCH_* for the host: it would put -march on every consumer; the instruction set stays the choice of the final build.
 function(fieldstep_build_kokkos)
   file(LOCK "${FIELDSTEP_DEPS}/lock" GUARD FUNCTION TIMEOUT 3600)
   if(FIELDSTEP_KOKKOS_SOURCE)
@@ -113,9 +129,19 @@ function(fieldstep_build_kokkos)
   if(FIELDSTEP_OPENMP)
     set(backend openmp)
   endif()
+  if(FIELDSTEP_CUDA)
+    # CMAKE_CUDA_STANDARD alone passes no -std to nvcc 13 (CMake 3.25).
+    list(APPEND options -DKokkos_ENABLE_CUDA=ON -DKokkos_ENABLE_COMPILE_AS_CMAKE_LANGUAGE=ON -DKokkos_ARCH_${FIELDSTEP_GPU}=ON
+         "-DCMAKE_CUDA_COMPILER=${CMAKE_CUDA_COMPILER}" "-DCMAKE_CUDA_FLAGS=-std=c++20")
+    string(APPEND backend -cuda-${CMAKE_CUDA_COMPILER_VERSION}-${FIELDSTEP_GPU})
+  endif()
   set(prefix "${FIELDSTEP_DEPS}/kokkos-${id}-${toolchain}-${backend}")
   if(NOT EXISTS "${prefix}/.complete" AND NOT FIELDSTEP_KOKKOS_SOURCE)
     fieldstep_fetch_kokkos("${source}")
+    if(FIELDSTEP_CUDA AND EXISTS "${source}/CMakeLists.txt")
+      fieldstep_patch_kokkos("${source}" "${source}-cuda13")
+      string(APPEND source -cuda13)
+    endif()
   endif()
   if(EXISTS "${prefix}/.complete" OR EXISTS "${source}/CMakeLists.txt")
     fieldstep_build_once("${source}" "${prefix}" ${options})

@@ -30,7 +30,7 @@ fi
 
 rm -rf "$dest.tmp"
 mkdir -p "$(dirname "$dest")"
-dpkg-source --no-check -x "$work"/source/*.dsc "$dest.tmp"
+dpkg-source --no-check --no-copy -x "$work"/source/*.dsc "$dest.tmp"
 echo "$version" > "$dest.tmp/.fetched-$package"
 rm -rf "$dest"
 mv "$dest.tmp" "$dest"

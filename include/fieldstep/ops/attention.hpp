@@ -125,4 +125,84 @@ void axial_attention(const Exec& exec, int samples, const Real* qkv, const Real*
   });
 }
 
+// --- The same, naively: for any execution space, yardstick of the tests and benchmarks, and the device path ---
+
+namespace detail {
+
+/// out += share * attention of one query.
+template <int Length, int Dim, class Real>
+KOKKOS_FUNCTION void attend_naive(const Real* q, const Real* k, const Real* v, std::ptrdiff_t stride, const Real* bias,
+                                  Real scale, Real share, Real* out) {
+  Real score[Length], highest = 0, total = 0;
+  for (int j = 0; j < Length; ++j) {
+    Real dot = 0;
+    for (int c = 0; c < Dim; ++c) dot += q[c] * k[j * stride + c];
+    score[j] = dot * scale + (bias ? bias[j] : Real(0));
+    highest = j == 0 ? score[0] : Kokkos::max(highest, score[j]);
+  }
+  for (int j = 0; j < Length; ++j) total += score[j] = Kokkos::exp(score[j] - highest);
+  for (int j = 0; j < Length; ++j)
+    for (int c = 0; c < Dim; ++c) out[c] += share * score[j] / total * v[j * stride + c];
+}
+
+}  // namespace detail
+
+/// As normalise_heads; one thread a head of a token.
+template <int Heads, int Dim, class Exec, class Real>
+void normalise_heads_naive(const Exec& exec, int tokens, std::ptrdiff_t stride, const Real* weight, const Real* bias,
+                           double eps, Real* x) {
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {tokens, Heads}), KOKKOS_LAMBDA(int token, int head) {
+        Real* at = x + token * stride + head * Dim;
+        Real mean = 0, variance = 0;
+        for (int c = 0; c < Dim; ++c) mean += at[c] / Dim;
+        for (int c = 0; c < Dim; ++c) variance += (at[c] - mean) * (at[c] - mean) / Dim;
+        const Real rstd = 1 / Kokkos::sqrt(variance + static_cast<Real>(eps));
+        for (int c = 0; c < Dim; ++c) at[c] = (at[c] - mean) * rstd * weight[c] + bias[c];
+      });
+}
+
+/// As temporal_attention; one thread a query of a head.
+template <int Frames, int Heads, int Dim, class Exec, class Real>
+void temporal_attention_naive(const Exec& exec, int batch, int positions, int queries, const Real* qkv,
+                              const Real* bias, Real scale, Real* out) {
+  constexpr std::ptrdiff_t width = Heads * Dim, token = 3 * width;
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<3>>(exec, {0, 0, 0}, {batch * queries, positions, Heads}),
+      KOKKOS_LAMBDA(int sample, int position, int head) {
+        const int b = sample / queries, t = queries == Frames ? sample % queries : Frames - 1;
+        const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(sample) * positions + position;
+        const Real* q = qkv + row * token + head * Dim;
+        const Real* k =
+            qkv + (static_cast<std::ptrdiff_t>(b) * Frames * positions + position) * token + width + head * Dim;
+        Real* to = out + row * width + head * Dim;
+        for (int c = 0; c < Dim; ++c) to[c] = 0;
+        detail::attend_naive<Frames, Dim>(q, k, k + width, positions * token,
+                                          bias ? bias + (head * Frames + t) * Frames : nullptr, scale, Real(1), to);
+      });
+}
+
+/// As axial_attention; one thread a query of a head.
+template <int Rows, int Columns, int Heads, int Dim, class Exec, class Real>
+void axial_attention_naive(const Exec& exec, int samples, const Real* qkv, const Real* bias_x, const Real* bias_y,
+                           Real scale, Real* out) {
+  constexpr std::ptrdiff_t width = Heads * Dim, token = 3 * width;
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<4>>(exec, {0, 0, 0, 0}, {samples, Rows, Columns, Heads}),
+      KOKKOS_LAMBDA(int sample, int i, int j, int head) {
+        const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(sample) * Rows * Columns;  // token (0, 0)
+        const std::ptrdiff_t here = first + i * Columns + j;
+        const Real* q = qkv + here * token + head * Dim;
+        const Real* k = qkv + first * token + width + head * Dim;
+        const Real *row_k = k + i * Columns * token, *column_k = k + j * token;
+        Real* to = out + here * width + head * Dim;
+        for (int c = 0; c < Dim; ++c) to[c] = 0;
+        detail::attend_naive<Columns, Dim>(q, row_k, row_k + width, token,
+                                           bias_x ? bias_x + (head * Columns + j) * Columns : nullptr, scale, Real(0.5),
+                                           to);
+        detail::attend_naive<Rows, Dim>(q, column_k, column_k + width, Columns * token,
+                                        bias_y ? bias_y + (head * Rows + i) * Rows : nullptr, scale, Real(0.5), to);
+      });
+}
+
 }  // namespace fieldstep::ops

@@ -56,4 +56,40 @@ void standardise(const Exec& exec, int batch, int frames, int fields, int pixels
   });
 }
 
+// --- The same, naively: for any execution space, yardstick of the tests and benchmarks, and the device path ---
+
+/// As field_statistics, one thread a field of a sample, summed in double.
+template <class Exec, class Real>
+void field_statistics_naive(const Exec& exec, int batch, int frames, int fields, int pixels, double eps, const Real* x,
+                            Real* mean, Real* deviation) {
+  Kokkos::parallel_for(
+      Kokkos::RangePolicy<Exec>(exec, 0, batch * fields), KOKKOS_LAMBDA(int i) {
+        const auto at = [=](int t, int pixel) {
+          return static_cast<double>(
+              x[((static_cast<std::ptrdiff_t>(i / fields) * frames + t) * fields + i % fields) * pixels + pixel]);
+        };
+        const double count = static_cast<double>(frames) * pixels;
+        double m = 0, squares = 0;
+        for (int t = 0; t < frames; ++t)
+          for (int p = 0; p < pixels; ++p) m += at(t, p) / count;
+        for (int t = 0; t < frames; ++t)
+          for (int p = 0; p < pixels; ++p) squares += (at(t, p) - m) * (at(t, p) - m);
+        mean[i] = static_cast<Real>(m);
+        deviation[i] = static_cast<Real>(Kokkos::sqrt(squares / (count - 1)) + eps);
+      });
+}
+
+/// As standardise, one thread a number of a plane.
+template <class Exec, class Real>
+void standardise_naive(const Exec& exec, int batch, int frames, int fields, int pixels, const Real* x, const Real* mean,
+                       const Real* deviation, Real* y) {
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {batch * frames * fields, pixels}),
+      KOKKOS_LAMBDA(int plane, int pixel) {
+        const int i = plane / (frames * fields) * fields + plane % fields;
+        const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(plane) * pixels + pixel;
+        y[at] = (x[at] - mean[i]) / deviation[i];
+      });
+}
+
 }  // namespace fieldstep::ops

@@ -92,4 +92,52 @@ inline vec<Real, L> sqrt(vec<Real, L> x) {
   return x;
 }
 
+// --- The same, naively: for any execution space, yardstick of the tests and benchmarks, and the device path ---
+
+/// As channel_statistics, one thread a channel of a sample, into mean and squares (samples, channels).
+template <class Exec, class Real>
+void channel_statistics_naive(const Exec& exec, int samples, int rows, int channels, const Real* x,
+                              std::ptrdiff_t sample_stride, Real* mean, Real* squares) {
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {samples, channels}),
+      KOKKOS_LAMBDA(int sample, int channel) {
+        const Real* column = x + sample * sample_stride + channel;
+        Real m = 0, s = 0;
+        for (int r = 0; r < rows; ++r) m += column[static_cast<std::ptrdiff_t>(r) * channels];
+        m /= static_cast<Real>(rows);
+        for (int r = 0; r < rows; ++r) {
+          const Real deviation = column[static_cast<std::ptrdiff_t>(r) * channels] - m;
+          s += deviation * deviation;
+        }
+        mean[sample * channels + channel] = m;
+        squares[sample * channels + channel] = s;
+      });
+}
+
+/// As scale_shift, one thread a number.
+template <class Exec, class Real>
+void scale_shift_naive(const Exec& exec, int samples, int rows, int channels, const Real* x, const Real* scale,
+                       const Real* shift, Real* y) {
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {samples * rows, channels}),
+      KOKKOS_LAMBDA(int row, int c) {
+        const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * channels + c;
+        const std::ptrdiff_t group = static_cast<std::ptrdiff_t>(row / rows) * channels + c;
+        y[at] = x[at] * scale[group] + (shift ? shift[group] : Real(0));
+      });
+}
+
+/// As add_scaled_branch, one thread a number.
+template <class Exec, class Real>
+void add_scaled_branch_naive(const Exec& exec, int samples, int rows, int channels, const Real* branch,
+                             const Real* scale, const Real* gamma, const Real* keep, Real* x) {
+  Kokkos::parallel_for(
+      Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {samples * rows, channels}),
+      KOKKOS_LAMBDA(int row, int c) {
+        const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * channels + c;
+        const std::ptrdiff_t group = static_cast<std::ptrdiff_t>(row / rows) * channels + c;
+        x[at] += branch[at] * scale[group] * gamma[c] * (keep ? keep[row / rows] : Real(1));
+      });
+}
+
 }  // namespace fieldstep::ops

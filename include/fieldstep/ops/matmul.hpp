@@ -82,6 +82,16 @@ struct BiasGeluEpilogue {
 
 namespace detail {
 
+/// The first used_columns of every row of sums, one by one.
+template <class Real, class Epilogue>
+[[gnu::noinline]] void store_columns(const Real* sums, int rows, int width, int used_columns, int row, int column,
+                                     Real* y, std::ptrdiff_t y_stride, const Epilogue& epilogue) {
+  for (int c = 0; c < used_columns; ++c) {
+    const auto finish = epilogue.template columns<1>(column + c);
+    for (int i = 0; i < rows; ++i) store<1>(y + i * y_stride + c, finish(row + i, vec<Real, 1>{sums[i * width + c]}));
+  }
+}
+
 /// Rows x (Vectors * lanes) sums over Depth terms, added to what `sums` holds unless first. The last depth goes through
 /// the epilogue to y, the others back to sums.
 template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
@@ -90,7 +100,7 @@ template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
                                         std::ptrdiff_t y_stride, int used_columns, const Epilogue& epilogue) {
   constexpr int L = lanes<Real>, width = Vectors * L;
   vec<Real, L> acc[Rows][Vectors] = {};
-#pragma GCC unroll 4
+#pragma GCC unroll 2
   for (int k = 0; k < Depth; ++k) {
     vec<Real, L> b[Vectors];
 #pragma GCC unroll 4
@@ -124,10 +134,12 @@ template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
       for (int i = 0; i < Rows; ++i) store<L>(y + i * y_stride + j * L, finish(row + i, acc[i][j]));
     }
   } else {  // the matrix, or what is asked of it, ends inside the panel
+    alignas(64) Real rest[Rows * width];
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
-      for (int c = 0; c < used_columns; ++c)
-        store<1>(y + i * y_stride + c,
-                 epilogue.template columns<1>(column + c)(row + i, vec<Real, 1>{acc[i][c / L][c % L]}));
+#pragma GCC unroll 4
+      for (int j = 0; j < Vectors; ++j) store<L>(rest + i * width + j * L, acc[i][j]);
+    store_columns<Real>(rest, Rows, width, used_columns, row, column, y, y_stride, epilogue);
   }
 }
 

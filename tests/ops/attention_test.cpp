@@ -6,8 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 using namespace fieldstep;
-using support::Exec, support::one_thread, support::constant, support::drawn, support::in_double, support::relative_l2,
-    support::rounding, support::same_bits;
+using namespace fieldstep::support;
 
 namespace {
 

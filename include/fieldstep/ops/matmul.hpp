@@ -107,9 +107,9 @@ template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
     for (int j = 0; j < Vectors; ++j) b[j] = load<L>(w + k * width + j * L);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const Real a = x[i * x_stride + k];
+      const vec<Real, L> a = broadcast<L>(x[i * x_stride + k]);
 #pragma GCC unroll 4
-      for (int j = 0; j < Vectors; ++j) acc[i][j] += a * b[j];
+      for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<Real, L>(a, b[j], acc[i][j]);
     }
   }
   if (!first) {

@@ -3,8 +3,12 @@
 
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
+#if defined(__FMA__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 // Vectors of L numbers on the compiler's vector extensions (g++, clang), which map to one register where the target has
 // one of that size. Host code only: device kernels use the naive versions of the operations.
@@ -46,6 +50,22 @@ template <int L, class T>
 template <int L, class T>
 [[gnu::always_inline]] inline vec<T, L> broadcast(T value) {
   return value - vec<T, L>{};
+}
+
+/// a * b + c for a full register, with one rounding where the target can. Left to itself the compiler contracts some
+/// copies of a loop and, where chains of these instructions are slow, not others: the bits would depend on the copy.
+template <class T, int L>
+[[gnu::always_inline]] inline vec<T, L> multiply_add(vec<T, L> a, vec<T, L> b, vec<T, L> c) {
+  static_assert(L == lanes<T>);
+#if defined(__AVX512F__)
+  if constexpr (std::same_as<T, float>) return _mm512_fmadd_ps(a, b, c);
+  if constexpr (std::same_as<T, double>) return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+  if constexpr (std::same_as<T, float>) return _mm256_fmadd_ps(a, b, c);
+  if constexpr (std::same_as<T, double>) return _mm256_fmadd_pd(a, b, c);
+#else
+  return a * b + c;
+#endif
 }
 
 /// Sum of the lanes by a fixed tree: ((0+4)+(2+6)) + ((1+5)+(3+7)) for eight.

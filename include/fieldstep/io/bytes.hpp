@@ -19,9 +19,17 @@ using Bytes = std::span<const std::byte>;
 inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
 
+/// Text of a foreign file as it may stand in a message: printable, short.
+inline std::string printable(std::string_view text) {
+  std::string shown = "'";
+  for (const char c : text.substr(0, 80)) shown += c >= ' ' && c != 0x7f ? c : '?';
+  return shown + (text.size() > 80 ? "...'" : "'");
+}
+
 /// a * b, refused where it does not fit.
 inline std::uint64_t checked_product(std::uint64_t a, std::uint64_t b, std::string_view what) {
-  if (b != 0 && a > std::numeric_limits<std::uint64_t>::max() / b) fail(what, ": ", a, " x ", b, " overflows 64 bits");
+  if (b != 0 && a > std::numeric_limits<std::uint64_t>::max() / b)
+    fail(printable(what), ": ", a, " x ", b, " overflows 64 bits");
   return a * b;
 }
 
@@ -70,12 +78,5 @@ class ByteReader {
   Bytes bytes_;
   std::uint64_t at_;
 };
-
-/// Text of a foreign file as it may stand in a message: printable, short.
-inline std::string printable(std::string_view text) {
-  std::string shown = "'";
-  for (const char c : text.substr(0, 80)) shown += c >= ' ' && c != 0x7f ? c : '?';
-  return shown + (text.size() > 80 ? "...'" : "'");
-}
 
 }  // namespace fieldstep::io

@@ -140,7 +140,7 @@ void visit_items(Dtype dtype, bool swapped, const std::byte* data, std::string_v
     case Dtype::c128:
       break;
   }
-  fail(name, ": found ", name_of(dtype), " numbers, wanted real ones");
+  fail(printable(name), ": found ", name_of(dtype), " numbers, wanted real ones");
 }
 
 }  // namespace fieldstep::io

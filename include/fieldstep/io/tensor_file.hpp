@@ -29,10 +29,11 @@ inline std::string shape_text(const auto& shape) {
 
 /// Product of the extents; refuses a rank or an extent no array has, and a product beyond 64 bits.
 inline std::uint64_t item_count(const Extents& shape, std::string_view name) {
-  if (shape.size() > max_rank) fail(name, ": found ", shape.size(), " axes, at most ", max_rank, " are read");
+  if (shape.size() > max_rank)
+    fail(printable(name), ": found ", shape.size(), " axes, at most ", max_rank, " are read");
   std::uint64_t count = 1;
   for (const std::int64_t extent : shape) {
-    if (extent < 0 || extent > max_extent) fail(name, ": extent ", extent, " of shape ", shape_text(shape));
+    if (extent < 0 || extent > max_extent) fail(printable(name), ": extent ", extent, " of shape ", shape_text(shape));
     count = checked_product(count, static_cast<std::uint64_t>(extent), name);
   }
   return count;

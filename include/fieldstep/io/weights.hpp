@@ -64,8 +64,8 @@ struct LoadReport {
       std::string state(name_of(row.outcome));
       if (!row.finite) state += ", not finite";
       text += "\n  " + row.name + std::string(width - row.name.size() + 2, ' ') + state;
-      if (!row.wanted.empty()) text += ", wanted " + row.wanted;
-      if (!row.found.empty()) text += ", found " + row.found;
+      if (row.outcome != Outcome::kept && !row.wanted.empty()) text += ", wanted " + row.wanted;
+      if (row.outcome != Outcome::kept && !row.found.empty()) text += ", found " + row.found;
     }
     return text;
   }

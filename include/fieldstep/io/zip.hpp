@@ -116,7 +116,8 @@ inline ZipArchive parse_zip(Bytes bytes) {
     reader.take(8, "attributes");
     std::uint64_t header = reader.number<std::uint32_t>("header offset");
     member.name = as_text(reader.take(name_length, "name"));
-    if (!detail::plain_member_name(member.name)) fail("member name ", printable(member.name));
+    if (!detail::plain_member_name(member.name))
+      fail("member name ", printable(member.name), " leads out of the archive");
     for (ByteReader extra(reader.take(extra_length, "extra fields")); extra.left() >= 4;) {
       const auto id = extra.number<std::uint16_t>("extra field");
       ByteReader field(extra.take(extra.number<std::uint16_t>("extra field"), "extra field"));

@@ -66,7 +66,7 @@ function(fieldstep_build_once source prefix)
     cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
     list(APPEND parallel ${cores})
   endif()
-  file(REMOVE_RECURSE "${build}" "${prefix}")
+  file(REMOVE_RECURSE "${prefix}")  # not the build: one that was interrupted goes on
   execute_process(
     COMMAND "${CMAKE_COMMAND}" -S "${source}" -B "${build}" -G "${CMAKE_GENERATOR}" -DCMAKE_BUILD_TYPE=Release
             "-DCMAKE_INSTALL_PREFIX=${prefix}" -DCMAKE_INSTALL_LIBDIR=lib "-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}"

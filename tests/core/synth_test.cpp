@@ -1,8 +1,10 @@
+#include <support/compare.hpp>
 #include <support/permute.hpp>
 #include <support/synth.hpp>
 
 #include <array>
 #include <catch2/catch_test_macros.hpp>
+#include <limits>
 
 using namespace fieldstep::support;
 
@@ -27,4 +29,24 @@ TEST_CASE("permuted: axes go where their letters say", "[core][permute]") {
   const std::array<float, 8> y{0, 1, 2, 3, 4, 5, 6, 7};
   CHECK(permuted(y.data(), "btc", std::array{2, 2, 2}, "tcb") == std::vector<double>{0, 4, 1, 5, 2, 6, 3, 7});
   CHECK_THROWS(permuted(x.data(), "ab", std::array{2, 3}, "bc"));
+}
+
+TEST_CASE("Report: NaN, a wrong size and an error above the bound fail", "[core][compare]") {
+  const std::vector<double> expected{3, 4}, nan{3, std::numeric_limits<double>::quiet_NaN()};
+  CHECK(relative_l2(std::vector<double>{3, 4.5}, expected) == 0.1);
+  CHECK(relative_l2(std::vector<double>{1}, expected) == std::numeric_limits<double>::infinity());
+  CHECK(golden_bound<float>(1e-9, true) == 8 * 2e-7);
+  CHECK(golden_bound<float>(1e-6, false) == 8e-6);
+  CHECK(golden_bound<double>(1e-6, true) == 1e-9);
+  CHECK(golden_bound<double>(1e-6, false) == 6e-8);
+
+  Report holds("float");
+  holds.compare("equal", relative_l2(expected, expected), 0);
+  holds.not_compared("gradient");
+  CHECK(holds.passed());
+  Report fails("float");
+  fails.compare("equal", 0, 0);
+  fails.compare("nan", relative_l2(nan, expected), 1);
+  CHECK_FALSE(fails.passed());
+  CHECK_FALSE(Report("nothing compared").passed());
 }

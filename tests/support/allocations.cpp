@@ -1,7 +1,7 @@
 #include <support/allocations.hpp>
 
-#include <Kokkos_Core.hpp>
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 
@@ -43,20 +43,11 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { rel
 namespace fieldstep::support {
 
 AllocationCounter::AllocationCounter() {
-  using Kokkos::Tools::SpaceHandle;
-  Kokkos::Tools::Experimental::set_allocate_data_callback(
-      [](const SpaceHandle, const char*, const void*, const std::uint64_t) { count(allocated); });
-  Kokkos::Tools::Experimental::set_deallocate_data_callback(
-      [](const SpaceHandle, const char*, const void*, const std::uint64_t) { count(freed); });
   allocated = freed = 0;
   counting = true;
 }
 
-AllocationCounter::~AllocationCounter() {
-  counting = false;
-  Kokkos::Tools::Experimental::set_allocate_data_callback(nullptr);
-  Kokkos::Tools::Experimental::set_deallocate_data_callback(nullptr);
-}
+AllocationCounter::~AllocationCounter() { counting = false; }
 
 std::int64_t AllocationCounter::allocations() const { return allocated; }
 std::int64_t AllocationCounter::deallocations() const { return freed; }

@@ -3,8 +3,9 @@
 
 namespace fieldstep::support {
 
-/// Counts what is allocated and freed while it lives: every operator new and delete of the program and every allocation
-/// of Kokkos. Link allocations.cpp, which replaces the operators.
+/// Counts what is allocated and freed while it lives, by every operator new and delete of the program. Kokkos' memory
+/// is among it: each allocation makes its record with new. (Its allocation callbacks are no use here: while one is set,
+/// every kernel launch allocates its name.) Link allocations.cpp, which replaces the operators.
 ///   const AllocationCounter counter;
 ///   model.forward(...);
 ///   CHECK(counter.allocations() == 0);

@@ -198,7 +198,7 @@ struct AViT {
       Output::to_image(exec, batch, at(patches), at(deviation), at(mean),
                        y.data_handle() + static_cast<std::ptrdiff_t>(first) * fields * pixels);
     }
-    exec.fence();
+    exec.fence("AViT");  // Kokkos' own label is too long for a string without an allocation
   }
 
   /// The original's computation, every frame through every layer, with stochastic depth and a trace of all activations.
@@ -242,7 +242,7 @@ struct AViT {
                          at(deviation) + b * fields, at(mean) + b * fields,
                          y.data_handle() + static_cast<std::ptrdiff_t>(first + b) * fields * pixels);
     }
-    exec.fence();
+    exec.fence("AViT");
   }
 
  private:

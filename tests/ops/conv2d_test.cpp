@@ -1,5 +1,5 @@
 #include <fieldstep/ops/conv2d.hpp>
-#include <support/numbers.hpp>
+#include <support/reference_layers.hpp>
 #include <support/threads.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -37,4 +37,15 @@ TEST_CASE("conv2d_transpose_naive: is the adjoint of conv2d_naive", "[ops][conv2
   for (std::size_t i = 0; i < coarse; ++i) left += y.data()[i] * dy.data()[i];
   for (std::size_t i = 0; i < fine; ++i) right += x.data()[i] * dx.data()[i];
   CHECK(std::abs(left - right) < 1e-12 * std::abs(left));
+}
+
+TEST_CASE("conv2d_naive, conv2d_transpose_naive: agree with the reference of the blocks", "[ops][conv2d]") {
+  const reference::Image image{2, 3, 8, 12, in_double(drawn<double>("x", 2 * 3 * 8 * 12))};
+  const Numbers weight = in_double(drawn<double>("weight", 5 * 3 * 4 * 4)), bias = in_double(drawn<double>("bias", 5));
+  Numbers y(2 * 5 * 2 * 3);
+  ops::conv2d_naive(Exec(), 2, 3, 5, 2, 3, 4, image.values.data(), weight.data(), y.data());
+  CHECK(relative_l2(y, reference::convolution(image, weight, 5, 4).values) < rounding<double>);
+  Numbers z(2 * 5 * 32 * 48);
+  ops::conv2d_transpose_naive(Exec(), 2, 3, 5, 8, 12, 4, image.values.data(), weight.data(), bias.data(), z.data());
+  CHECK(relative_l2(z, reference::transposed_convolution(image, weight, 5, 4, bias).values) < rounding<double>);
 }

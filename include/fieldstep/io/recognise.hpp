@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,15 +37,16 @@ struct Recognised {
   std::string bias;     ///< mpp: rel, continuous, none
   std::int64_t embed_dim = 0, heads = 0, blocks = 0, states = 0;
 
-  /// "AViT-S", "an AViT with embed_dim 32, ...", "unknown weights".
+  /// "AViT-S (embed_dim 384, 6 heads, 12 blocks, 12 states, rel bias)"
   std::string text() const {
-    const std::string model = family == "mpp" ? "AViT" : family == "poseidon" ? "Poseidon ScOT" : "";
-    if (model.empty()) return "an unknown network";
-    std::string sizes = "embed_dim " + std::to_string(embed_dim);
+    if (family.empty()) return "an unknown network";
+    std::ostringstream text;
+    text << (family == "mpp" ? "AViT" : "Poseidon ScOT") << (variant.empty() ? "" : "-") << variant << " (embed_dim "
+         << embed_dim;
     if (family == "mpp")
-      sizes += ", " + std::to_string(heads) + " heads, " + std::to_string(blocks) + " blocks, " +
-               std::to_string(states) + " states, " + bias + " bias";
-    return model + (variant.empty() ? "" : "-" + variant) + " (" + sizes + ")";
+      text << ", " << heads << " heads, " << blocks << " blocks, " << states << " states, " << bias << " bias";
+    text << ")";
+    return text.str();
   }
 };
 

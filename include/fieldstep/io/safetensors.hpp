@@ -140,7 +140,7 @@ void write_safetensors(Sink& sink, const std::vector<TensorSpec>& specs,
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
     for (const auto& [key, value] : metadata)
-      header += (header.back() == '{' ? "" : ",") + json_string(key) + ":" + json_string(value);
+      header.append(header.back() == '{' ? "" : ",").append(json_string(key)).append(":").append(json_string(value));
     header += "}";
   }
   std::uint64_t at = 0;
@@ -151,7 +151,7 @@ void write_safetensors(Sink& sink, const std::vector<TensorSpec>& specs,
     if (dtype.empty()) fail("tensor ", printable(spec.name), ": safetensors has no dtype ", name_of(spec.dtype));
     const std::uint64_t end = at + spec.bytes();
     std::string shape;
-    for (const std::int64_t extent : spec.shape) shape += (shape.empty() ? "" : ",") + std::to_string(extent);
+    for (const std::int64_t extent : spec.shape) shape.append(shape.empty() ? "" : ",").append(std::to_string(extent));
     separated() += json_string(spec.name) + ":{\"dtype\":\"" + std::string(dtype) + "\",\"shape\":[" + shape +
                    "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]}";
     largest = std::max(largest, static_cast<std::size_t>(end - at));

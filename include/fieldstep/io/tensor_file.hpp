@@ -23,7 +23,7 @@ using Extents = std::vector<std::int64_t>;
 /// (2, 3) as text.
 inline std::string shape_text(const auto& shape) {
   std::string text;
-  for (const auto extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  for (const auto extent : shape) text.append(text.empty() ? "" : ", ").append(std::to_string(extent));
   return "(" + text + ")";
 }
 

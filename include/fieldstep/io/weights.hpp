@@ -53,7 +53,7 @@ struct LoadReport {
     for (const Outcome outcome :
          {Outcome::kept, Outcome::reinitialised, Outcome::missing, Outcome::wrong_shape, Outcome::unexpected})
       if (const std::size_t n = count(outcome); n > 0 || outcome == Outcome::kept)
-        text += (text.empty() ? "" : ", ") + std::to_string(n) + " " + std::string(name_of(outcome));
+        text.append(text.empty() ? "" : ", ").append(std::to_string(n)).append(" ").append(name_of(outcome));
     if (not_finite() > 0) text += ", " + std::to_string(not_finite()) + " with NaN or infinity";
     if (wanted.text() != found.text()) text += "; the file holds " + found.text() + ", the model is " + wanted.text();
     std::size_t width = 0;

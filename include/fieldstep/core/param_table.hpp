@@ -131,10 +131,16 @@ void import_param(const ParamEntry& entry, const Source* source, Real* arena) {
     const int used = std::min(entry.panel, entry.N - first);
     const int width = (used + entry.lanes - 1) / entry.lanes * entry.lanes;
     const std::size_t* column = at.columns.data() + first;
-    for (int k = 0; k < entry.K; ++k, to += width) {
-      const Source* row = source + at.rows[static_cast<std::size_t>(k)];
-      for (int n = 0; n < used; ++n) to[n] = static_cast<Real>(row[column[n]]);
-      for (int n = used; n < width; ++n) to[n] = Real(0);
+    // A cache line of a column at a time: columns a power of two apart would push each other out of the cache.
+    constexpr int block = 16;
+    for (int k = 0; k < entry.K; k += block) {
+      const int rows = std::min(block, entry.K - k);
+      const std::size_t* row = at.rows.data() + k;
+      for (int n = 0; n < used; ++n)
+        for (int i = 0; i < rows; ++i) to[i * width + n] = static_cast<Real>(source[column[n] + row[i]]);
+      for (int i = 0; i < rows; ++i)
+        for (int n = used; n < width; ++n) to[i * width + n] = Real(0);
+      to += rows * width;
     }
   }
 }

@@ -202,8 +202,8 @@ struct AViT {
   }
 
   /// The original's computation, every frame through every layer, with stochastic depth and a trace of all activations.
-  /// keep: for every block the branches' factors, each (batch, frames), null for 1 (blocks::SpaceTimeBlock::Keep); then
-  /// the batch must be one chunk. workspace: full_workspace_size numbers.
+  /// keep: for every block the branches' factors, each (batch, frames), null for 1 (blocks::SpaceTimeBlock::Keep).
+  /// workspace: full_workspace_size numbers.
   template <class Exec, class Tracer = NoTrace>
   static void forward_full(const Exec& exec, const Weights& w, const Prepared& prepared, In x, Out y, Real* workspace,
                            std::span<const typename Block::Keep> keep = {}, const Tracer& trace = {}) {

@@ -4,27 +4,38 @@
 #include <array>
 #include <cstddef>
 #include <string_view>
+#include <type_traits>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace fieldstep {
 
-/// One flat allocation for one purpose (weights, workspace, a gradient), aligned to 64 bytes, not initialised.
+/// One flat allocation for one purpose (weights, workspace, a gradient), aligned to 64 bytes, not initialised. Large
+/// ones on the host start at a huge page and ask for huge pages: touching 29 MB for the first time costs 20 ms in small
+/// ones.
 template <class T, class MemorySpace = Kokkos::HostSpace>
 class Arena {
  public:
   Arena() = default;
-  explicit Arena(std::size_t count)
-      : memory_(Kokkos::view_alloc(Kokkos::WithoutInitializing, "arena"), count + padding) {
+  explicit Arena(std::size_t count) : count_(count) {
+    const bool large = std::is_same_v<MemorySpace, Kokkos::HostSpace> && count * sizeof(T) >= 2 * huge_page;
+    const std::size_t alignment = large ? huge_page : 64;
     // Vector loads may read, never use, up to a register beyond the last number.
+    memory_ = decltype(memory_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "arena"),
+                                count + (alignment + 64) / sizeof(T));
     const auto address = reinterpret_cast<std::size_t>(memory_.data());
-    data_ = memory_.data() + (64 - address % 64) % 64 / sizeof(T);
-    count_ = count;
+    data_ = memory_.data() + (alignment - address % alignment) % alignment / sizeof(T);
+#if defined(__linux__)
+    if (large) madvise(data_, count * sizeof(T) / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
   }
 
   T* data() const { return data_; }
   std::size_t size() const { return count_; }
 
  private:
-  static constexpr std::size_t padding = 2 * 64 / sizeof(T);
+  static constexpr std::size_t huge_page = std::size_t{2} << 20;
   Kokkos::View<T*, MemorySpace> memory_;
   T* data_ = nullptr;
   std::size_t count_ = 0;

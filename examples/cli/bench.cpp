@@ -49,7 +49,7 @@ void run(const Options& options) {
   if (options.mode != "forward")
     fail_usage("--mode: found ", options.mode, ", wanted forward; training is not there yet");
   const ModelEntry entry = choose(options.model);
-  const Kokkos::ScopeGuard kokkos = start_kokkos(options.threads);
+  const KokkosThreads kokkos(options.threads);
   const Kokkos::DefaultHostExecutionSpace exec;
 
   embed::Model model = entry.make();

@@ -5,7 +5,10 @@
 /// they are called there.
 namespace fieldstep::cli {
 
-void add_bench(CLI::App& app);
 void add_info(CLI::App& app);
+void add_convert(CLI::App& app);
+void add_compare(CLI::App& app);
+void add_forecast(CLI::App& app);
+void add_bench(CLI::App& app);
 
 }  // namespace fieldstep::cli

@@ -1,8 +1,8 @@
 #include <examples/cli/commands.hpp>
 #include <examples/cli/machine.hpp>
 #include <examples/cli/models.hpp>
+#include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
-#include <fieldstep/io/weights.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -92,7 +92,7 @@ void describe_models(const Options& options) {
 }
 
 void describe_weights(const Options& options) {
-  const io::TensorFile file = io::open_weights(options.subject);
+  const io::TensorFile file = open_weights(options.subject);
   const std::vector<io::NamedShape> shapes = io::named_shapes(file);
   const io::Recognised network = io::recognise(shapes);
   std::map<std::string, std::size_t> dtypes;

@@ -22,9 +22,10 @@ Kokkos::InitializationSettings settings_for(int threads) {
 
 }  // namespace
 
-Kokkos::ScopeGuard start_kokkos(int threads) {
-  if (threads < 0) fail_usage("--threads: found ", threads, ", wanted at least 1");
-  return Kokkos::ScopeGuard(settings_for(threads));
+KokkosThreads::KokkosThreads(int threads) : guard_(settings_for(threads)) {
+  const int running = workers(Kokkos::DefaultHostExecutionSpace());
+  if (threads > 0 && running != threads)
+    fail_usage("--threads: found ", threads, ", but this program was built to run on ", running);
 }
 
 double peak_rss_mib() {

@@ -4,8 +4,14 @@
 /// What the program asks of the machine it runs on.
 namespace fieldstep::cli {
 
-/// Kokkos with exactly this number of threads, or with its own default for 0.
-Kokkos::ScopeGuard start_kokkos(int threads);
+/// Kokkos while this lives: with exactly this number of threads, or with its own default for 0.
+class KokkosThreads {
+ public:
+  explicit KokkosThreads(int threads);
+
+ private:
+  Kokkos::ScopeGuard guard_;
+};
 
 /// Largest resident memory of this process so far; 0 where the system does not tell.
 double peak_rss_mib();

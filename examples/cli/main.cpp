@@ -28,6 +28,9 @@ int main(int argc, char* argv[]) {
     app.footer("Exit codes: 0 done, 1 a file, a value or the machine stood in the way, 2 wrong usage.");
     app.require_subcommand(1);
     fieldstep::cli::add_info(app);
+    fieldstep::cli::add_convert(app);
+    fieldstep::cli::add_compare(app);
+    fieldstep::cli::add_forecast(app);
     fieldstep::cli::add_bench(app);
     try {
       app.parse(argc, argv);

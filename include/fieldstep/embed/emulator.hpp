@@ -14,14 +14,13 @@ namespace fieldstep::embed {
 ///   emulator.observe(frame);                  // (fields, height, width)
 ///   if (emulator.ready()) emulator.step(next);
 /// Nothing is allocated after construction, and nothing throws after condition().
-template <StaticNetwork Net>
+template <StaticNetwork Net, class Exec = Kokkos::DefaultHostExecutionSpace>
 class Emulator {
  public:
-  using Real = typename Network<Net>::Real;
+  using Real = typename Network<Net, Exec>::Real;
   using Conditions = typename Net::Conditions;
-  using Exec = typename Network<Net>::Exec;
-  static constexpr int frames = Network<Net>::frames;
-  static constexpr std::size_t frame_size = Network<Net>::frame_size;  ///< numbers of all fields of a frame
+  static constexpr int frames = Network<Net, Exec>::frames;
+  static constexpr std::size_t frame_size = Network<Net, Exec>::frame_size;  ///< numbers of all fields of a frame
 
   explicit Emulator(const Exec& exec = {}) : network_(exec), history_(frames, frame_size) {}
 
@@ -47,7 +46,7 @@ class Emulator {
   }
 
  private:
-  Network<Net> network_;
+  Network<Net, Exec> network_;
   History<Real> history_;
 };
 

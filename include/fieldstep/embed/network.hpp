@@ -19,12 +19,11 @@ concept StaticNetwork = requires(typename N::Out::value_type* memory, const type
 
 /// A static network with the memory it needs: weights, what is prepared from them, workspace. The constructor makes the
 /// only allocations. Fill weights(), call condition(), then forward() as often as wanted.
-template <StaticNetwork Net>
+template <StaticNetwork Net, class Exec = Kokkos::DefaultHostExecutionSpace>
 class Network {
  public:
   using Real = typename Net::Out::value_type;
   using Conditions = typename Net::Conditions;
-  using Exec = Kokkos::DefaultHostExecutionSpace;
 
   static constexpr int frames = static_cast<int>(Net::In::static_extent(1));
   static constexpr std::size_t frame_size = static_size<typename Net::Out>();  ///< numbers of all fields of a frame

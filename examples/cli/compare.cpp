@@ -1,0 +1,293 @@
+#include <examples/cli/commands.hpp>
+#include <examples/cli/machine.hpp>
+#include <examples/cli/models.hpp>
+#include <examples/cli/weights.hpp>
+#include <fieldstep/core/error.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fieldstep::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string first, second;
+  double tolerance = 1e-6;
+  int threads = 0;
+  bool all = false, json = false, quiet = false;
+};
+
+/// How far two arrays are apart.
+struct Difference {
+  std::string name;
+  std::string mismatch{};        ///< why they cannot be compared; empty: they can
+  double max = 0, relative = 0;  ///< largest |a - b|; |a - b| / |b| in the Euclidean norm
+  double size() const { return mismatch.empty() ? relative : std::numeric_limits<double>::infinity(); }
+};
+
+template <class Real>
+Difference difference(std::string name, std::span<const Real> a, std::span<const Real> b) {
+  Difference d{.name = std::move(name)};
+  double squares = 0, reference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = a[i], y = b[i], apart = std::abs(x - y);
+    if (!(apart <= d.max)) d.max = apart;  // keeps a NaN
+    squares += apart * apart;
+    reference += y * y;
+  }
+  if (squares != 0) d.relative = std::sqrt(squares / reference);
+  if (std::isnan(d.relative)) d.mismatch = "not finite";
+  return d;
+}
+
+/// Every tensor of either file, in the order of the first.
+std::vector<Difference> differences(const io::TensorFile& a, const io::TensorFile& b) {
+  std::vector<Difference> rows;
+  for (const io::StoredTensor& tensor : a.tensors) {
+    const io::StoredTensor* other = b.find(tensor.name);
+    if (other == nullptr) {
+      rows.push_back({.name = tensor.name, .mismatch = "only in the first"});
+    } else if (other->shape != tensor.shape) {
+      rows.push_back(
+          {.name = tensor.name, .mismatch = io::shape_text(tensor.shape) + " against " + io::shape_text(other->shape)});
+    } else {
+      const std::vector<double> x = io::numbers<double>(tensor), y = io::numbers<double>(*other);
+      rows.push_back(difference<double>(tensor.name, x, y));
+      a.release(tensor);
+      b.release(*other);
+    }
+  }
+  for (const io::StoredTensor& tensor : b.tensors)
+    if (a.find(tensor.name) == nullptr) rows.push_back({.name = tensor.name, .mismatch = "only in the second"});
+  return rows;
+}
+
+/// Input, conditions and size of a forward pass.
+struct Case {
+  std::vector<float> x;  ///< (batch, frames, fields, height, width)
+  std::vector<int> labels;
+  std::array<int, 2> boundaries{};
+  int batch = 1;
+};
+
+/// Waves that travel, other ones in every field.
+Case smooth_case(const ModelEntry& entry) {
+  Case smooth{.x = {}, .labels = std::vector<int>(static_cast<std::size_t>(entry.fields))};
+  std::iota(smooth.labels.begin(), smooth.labels.end(), 0);
+  constexpr double turn = 2 * std::numbers::pi;
+  for (int t = 0; t < entry.frames; ++t)
+    for (int c = 0; c < entry.fields; ++c)
+      for (int i = 0; i < entry.height; ++i)
+        for (int j = 0; j < entry.width; ++j) {
+          const double y = turn * i / entry.height, x = turn * j / entry.width;
+          smooth.x.push_back(static_cast<float>(c + std::sin((c + 1) * x + 0.3 * t) + 0.5 * std::cos(2 * y - 0.2 * t)));
+        }
+  return smooth;
+}
+
+std::vector<float> output_of(const io::TensorFile& weights, const std::string& name, const ModelEntry& entry,
+                             const Case& given) {
+  embed::Model model = entry.make();
+  load_weights(weights, name, entry, model);
+  model.condition({.labels = given.labels, .boundaries = given.boundaries});
+  std::vector<float> y(static_cast<std::size_t>(given.batch) * entry.frame_size());
+  model.forward(given.batch, given.x.data(), y.data());
+  return y;
+}
+
+/// A golden case that stores the weights themselves: what they are and what they must give.
+struct Golden {
+  io::TensorFile weights;
+  Case given;
+  std::vector<float> output;
+  Wanted model;
+};
+
+Golden read_golden(const fs::path& manifest) {
+  Golden golden;
+  golden.weights = open_weights(fs::path(manifest).replace_extension(".safetensors"));
+  const auto stored = [&](const std::string& name) {
+    const io::StoredTensor* tensor = golden.weights.find(name);
+    if (tensor == nullptr) fail(manifest.string(), ": stores no ", name);
+    return *tensor;
+  };
+  const io::StoredTensor x = stored("x");
+  golden.output = io::numbers<float>(stored("output"));
+  if (x.shape.size() != 5) fail(manifest.string(), ": x has shape ", io::shape_text(x.shape), ", wanted 5 axes");
+  const auto frames = static_cast<std::size_t>(x.shape[0]), batch = static_cast<std::size_t>(x.shape[1]);
+  const std::vector<float> time_first = io::numbers<float>(x);
+  const std::size_t frame = time_first.size() / (frames * batch);
+  for (std::size_t b = 0; b < batch; ++b)
+    for (std::size_t t = 0; t < frames; ++t) {
+      const auto from = time_first.begin() + static_cast<std::ptrdiff_t>((t * batch + b) * frame);
+      golden.given.x.insert(golden.given.x.end(), from, from + static_cast<std::ptrdiff_t>(frame));
+    }
+  golden.given.batch = static_cast<int>(batch);
+  golden.model = {.name = {},
+                  .grid = std::to_string(x.shape[3]) + "x" + std::to_string(x.shape[4]),
+                  .frames = static_cast<int>(frames),
+                  .fields = static_cast<int>(x.shape[2])};
+  try {
+    const Json json = Json::parse(std::ifstream(manifest));
+    golden.given.labels = json.at("state_labels").at(0).get<std::vector<int>>();
+    golden.given.boundaries = json.at("bcs").at(0).get<std::array<int, 2>>();
+  } catch (const Json::exception& error) {
+    fail(manifest.string(), ": is no golden manifest (", error.what(), ")");
+  }
+
+  constexpr std::string_view prefix = "param/";
+  std::erase_if(golden.weights.tensors, [&](const auto& tensor) { return !tensor.name.starts_with(prefix); });
+  for (io::StoredTensor& tensor : golden.weights.tensors) tensor.name.erase(0, prefix.size());
+  if (golden.weights.tensors.empty()) fail(manifest.string(), ": stores no weights");
+  return golden;
+}
+
+/// The manifests of a folder that store weights of this network.
+std::vector<fs::path> manifests_for(const fs::path& folder, const io::Recognised& network) {
+  std::vector<fs::path> found;
+  for (const fs::directory_entry& file : fs::directory_iterator(folder)) {
+    const fs::path tensors = fs::path(file.path()).replace_extension(".safetensors");
+    if (file.path().extension() != ".json" || !fs::exists(tensors)) continue;
+    io::TensorFile stored = open_weights(tensors);
+    std::erase_if(stored.tensors, [](const auto& tensor) { return !tensor.name.starts_with("param/"); });
+    for (io::StoredTensor& tensor : stored.tensors) tensor.name.erase(0, 6);
+    if (io::recognise(io::named_shapes(stored)).text() == network.text()) found.push_back(file.path());
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+Json json_of(const Difference& d) {
+  if (!d.mismatch.empty()) return {{"name", d.name}, {"mismatch", d.mismatch}};
+  return {{"name", d.name}, {"max", d.max}, {"relative", d.relative}};
+}
+
+void print(const Difference& d) {
+  if (!d.mismatch.empty())
+    std::printf("  %-60s %s\n", d.name.c_str(), d.mismatch.c_str());
+  else
+    std::printf("  %-60s max %-11.3e relative %.3e\n", d.name.c_str(), d.max, d.relative);
+}
+
+/// Prints what was found; throws if anything is beyond the tolerance.
+void report(const Options& options, const std::string& second, const std::vector<Difference>& rows,
+            const std::string& note) {
+  const auto worst = std::ranges::max_element(rows, {}, &Difference::size);
+  if (options.json) {
+    Json list = Json::array();
+    for (const Difference& d : rows) list.push_back(json_of(d));
+    std::cout << Json{{"first", options.first},
+                      {"second", second},
+                      {"tolerance", options.tolerance},
+                      {"agree", worst->size() <= options.tolerance},
+                      {"differences", list},
+                      {"note", note}}
+                     .dump()
+              << '\n';
+  } else if (!options.quiet) {
+    const auto equal = std::ranges::count_if(rows, [](const Difference& d) { return d.size() == 0; });
+    std::printf("%s against %s: %zu compared, %td equal, largest relative difference %.3e\n", options.first.c_str(),
+                second.c_str(), rows.size(), equal, worst->size());
+    for (const Difference& d : rows)
+      if (options.all || d.size() > 0) print(d);
+    if (!note.empty()) std::printf("%s\n", note.c_str());
+    std::fflush(stdout);
+  }
+  if (!(worst->size() <= options.tolerance))
+    fail(options.first, " and ", second, " differ: ", worst->name, " ",
+         worst->mismatch.empty() ? "by " + std::to_string(worst->relative) + " relative" : worst->mismatch,
+         ", allowed is ", options.tolerance, " (--tolerance)");
+}
+
+void compare_with_golden(const Options& options, const io::TensorFile& weights, const fs::path& manifest) {
+  const Golden golden = read_golden(manifest);
+  std::vector<Difference> rows = differences(weights, golden.weights);
+  const io::Recognised network = io::recognise(io::named_shapes(golden.weights));
+  std::vector<ModelEntry> entries = fitting(golden.model);
+  std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
+  if (entries.empty()) refuse_unlisted(golden.model, network);
+  const std::vector<float> y = output_of(weights, options.first, entries.front(), golden.given);
+  rows.push_back(difference<float>("output of the golden case", y, golden.output));
+  report(options, manifest.string(), rows, "");
+}
+
+void compare_weights(const Options& options, const io::TensorFile& first) {
+  const io::TensorFile second = open_weights(options.second);
+  std::vector<Difference> rows = differences(first, second);
+  const bool same_names = std::ranges::all_of(rows, [](const Difference& d) { return d.mismatch.empty(); });
+  const io::Recognised network = io::recognise(io::named_shapes(first));
+  std::vector<ModelEntry> entries = embed::compiled_models();
+  std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
+  std::string note;
+  if (same_names && !entries.empty()) {
+    const Case smooth = smooth_case(entries.front());
+    const std::vector<float> a = output_of(first, options.first, entries.front(), smooth);
+    const std::vector<float> b = output_of(second, options.second, entries.front(), smooth);
+    rows.push_back(difference<float>("output on a smooth input", a, b));
+  } else {
+    note = same_names ? "Outputs are not compared: no model for " + network.text() + " is compiled in."
+                      : "Outputs are not compared: the files do not hold the same tensors.";
+  }
+  report(options, options.second, rows, note);
+}
+
+void run(const Options& options) {
+  const io::TensorFile weights = open_weights(options.first);
+  if (weights.tensors.empty()) fail(options.first, ": holds no tensors");
+  const KokkosThreads kokkos(options.threads);
+  const fs::path second = options.second;
+  if (second.extension() == ".json") {
+    compare_with_golden(options, weights, second);
+    return;
+  }
+  if (fs::is_directory(second) && !fs::exists(second / "config.json")) {  // else a Hugging Face folder
+    const io::Recognised network = io::recognise(io::named_shapes(weights));
+    const std::vector<fs::path> manifests = manifests_for(second, network);
+    if (manifests.empty()) fail(options.second, ": holds no golden manifest with weights of ", network.text());
+    for (const fs::path& manifest : manifests) compare_with_golden(options, weights, manifest);
+    return;
+  }
+  compare_weights(options, weights);
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("compare", "Compare two weight files, or one with a golden case");
+  const auto options = std::make_shared<Options>();
+  command.add_option("FIRST", options->first, "Weights in any format")->required();
+  command.add_option("SECOND", options->second, "Weights, or a golden manifest (.json) or folder of such")->required();
+  command
+      .add_option("--tolerance", options->tolerance, "Largest relative difference allowed, |a - b| / |b| per tensor")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--threads", options->threads, "Threads, exactly; default: OMP_NUM_THREADS or all processors")
+      ->check(CLI::PositiveNumber);
+  command.add_flag("--all", options->all, "List equal tensors, too");
+  command.add_flag("--json", options->json, "One line of JSON with every tensor");
+  command.add_flag("--quiet", options->quiet, "Print nothing but errors");
+  command.footer(
+      "Every tensor is compared; then the output on a smooth input (or the golden's), if a model of that size is\n"
+      "compiled in. The exit code is 1 if anything differs by more than the tolerance.\n"
+      "Examples: fieldstep compare MPP_AViT_Ti.tar avit_ti.safetensors\n"
+      "          fieldstep compare ckpt_micro.tar tests/goldens/mpp/ckpt_micro.json --tolerance 1e-5");
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace fieldstep::cli

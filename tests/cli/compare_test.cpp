@@ -1,0 +1,64 @@
+#include <fieldstep/io/safetensors.hpp>
+#include <support/program.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <nlohmann/json.hpp>
+
+using Catch::Matchers::ContainsSubstring;
+using namespace fieldstep;
+using namespace fieldstep::support;
+
+namespace {
+
+const std::string goldens = FIELDSTEP_GOLDEN_DIR "/mpp/";
+
+/// The golden checkpoint with one number of its first tensor changed.
+void write_changed(const std::filesystem::path& path, const ScratchFolder& scratch) {
+  const std::string same = scratch / "same.safetensors";
+  REQUIRE(run_fieldstep({"convert", "--checkpoint", goldens + "ckpt_micro_raw.pt", "--output", same}).code == 0);
+  const io::TensorFile file = io::read_safetensors(same);
+  io::AtomicFile target(path);
+  io::write_safetensors(target, io::specs_of(file), {}, [&](std::size_t i, std::span<std::byte> to) {
+    io::copy_items(file.tensors[i], to.data());
+    if (i == 0) to[2] ^= std::byte{0x40};  // a bit of the mantissa
+  });
+  target.commit();
+}
+
+}  // namespace
+
+TEST_CASE("compare: formats of one checkpoint agree, tensors and output", "[cli][compare]") {
+  const Ended ended = run_fieldstep(
+      {"compare", goldens + "ckpt_micro.tar", goldens + "ckpt_micro.msgpack", "--tolerance", "0", "--json"});
+  REQUIRE(ended.code == 0);
+  const auto about = nlohmann::json::parse(ended.out);
+  CHECK(about.at("agree") == true);
+  CHECK(about.at("differences").back().at("name") == "output on a smooth input");
+  CHECK(about.at("differences").back().at("max") == 0);
+}
+
+TEST_CASE("compare: a golden case's weights and output are reproduced", "[cli][compare][golden]") {
+  for (const char* golden : {"ckpt_micro.json", ""}) {  // the manifest, the folder
+    const Ended ended = run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + golden, "--tolerance", "1e-5"});
+    CHECK(ended.code == 0);
+    CHECK_THAT(ended.out, ContainsSubstring("output of the golden case"));
+  }
+}
+
+TEST_CASE("compare: a difference beyond the tolerance is named, exit code 1", "[cli][compare]") {
+  const ScratchFolder scratch;
+  const std::string changed = scratch / "changed.safetensors", original = goldens + "ckpt_micro.tar";
+  write_changed(changed, scratch);
+  const Ended ended = run_fieldstep({"compare", original, changed});
+  CHECK(ended.code == 1);
+  CHECK_THAT(ended.err, ContainsSubstring("differ") && ContainsSubstring("--tolerance"));
+  CHECK(run_fieldstep({"compare", original, changed, "--tolerance", "10", "--quiet"}).code == 0);
+}
+
+TEST_CASE("compare: files of different networks differ", "[cli][compare]") {
+  const Ended ended = run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + "micro.safetensors"});
+  CHECK(ended.code == 1);
+  CHECK_THAT(ended.err, ContainsSubstring("only in the first"));
+  CHECK(complained(run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + "none.tar"}), 1));
+}

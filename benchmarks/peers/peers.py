@@ -88,7 +88,8 @@ class Peer:
         self.complaints = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--worker", name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True,
+            process_group=0)  # should the driver be killed, the kernel wakes and ends the stopped group
         self._listen()
 
     def take_turn(self, ours):
@@ -241,7 +242,6 @@ def main():
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(options.threads)
     os.environ.update(CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that compare() ends the stopped workers
 
     records = compare(family, options)
     if options.json:

@@ -17,6 +17,8 @@ set(exceptions
 set(third_party
     "^ ^Kokkos_[A-Za-z]+\\.hpp$"
     "^core/(name|params)\\.hpp$ ^boost/hana/"
+    "^core/arena\\.hpp$ ^sys/mman\\.h$"
+    "^ops/vec\\.hpp$ ^immintrin\\.h$"
     "^ops/(resample|small_svd)\\.hpp$ ^(Eigen|unsupported/Eigen)/"
     "^io/ ^(fcntl|spawn|unistd|sys/[a-z]+)\\.h$"
     "^io/ ^msgpack"

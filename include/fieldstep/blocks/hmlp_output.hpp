@@ -28,10 +28,10 @@ struct hMLP_output {
     Packed<R, ConvTransposeLayout<q>> conv3;
     typename RMSInstanceNorm2d<Real, q>::template Params<R> norm4;
     using hana_accessors_impl = fieldstep::Fields<
-        Field<"out_kernel", &Params::out_kernel, init_weight(16 * States, q * 16)>,
+        Field<"out_kernel", &Params::out_kernel, init_weight(16 * States, 4 * States * q)>,
         Field<"out_bias", &Params::out_bias, init_bias(16 * States)>,
-        Field<"out_proj.0.weight", &Params::conv0, init_weight(4 * q, 4 * Dim)>, Field<"out_proj.1", &Params::norm1>,
-        Field<"out_proj.3.weight", &Params::conv3, init_weight(4 * q, 4 * q)>, Field<"out_proj.4", &Params::norm4>>;
+        Field<"out_proj.0.weight", &Params::conv0, init_weight(4 * q)>, Field<"out_proj.1", &Params::norm1>,
+        Field<"out_proj.3.weight", &Params::conv3, init_weight(4 * q)>, Field<"out_proj.4", &Params::norm4>>;
   };
   using Weights = Params<const Real>;
 

@@ -18,8 +18,8 @@ struct SubsampledLinear {
   struct Params {
     Tensor<R, Out, States> weight{nullptr};
     Tensor<R, Out> bias{nullptr};
-    using hana_accessors_impl =
-        Fields<Field<"weight", &Params::weight, init_weight(States)>, Field<"bias", &Params::bias, init_bias(States)>>;
+    using hana_accessors_impl = Fields<Field<"weight", &Params::weight, init_weight(States, Out)>,
+                                       Field<"bias", &Params::bias, init_bias(States)>>;
   };
   using Weights = Params<const Real>;
 

@@ -25,7 +25,7 @@ struct Init {
   Law law = Law::constant;
   double value = 0;     ///< of law constant
   int fan_in = 1;       ///< PyTorch's: second axis times the kernel's area
-  int flax_fan_in = 1;  ///< Flax's: input channels times the kernel's area
+  int flax_fan_in = 1;  ///< Flax's: all axes of the kernel but its last (jax's in_axis, out_axis)
 };
 
 constexpr Init init_constant(double value) { return {.law = Init::Law::constant, .value = value}; }

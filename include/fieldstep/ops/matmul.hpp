@@ -27,11 +27,11 @@ inline constexpr int tile_rows =
 /// Rows of a block of x: about 256 KiB, and enough to use a panel often.
 constexpr int block_rows(int K) { return K >= 2048 ? 32 : K <= 512 ? 128 : 65536 / K / 8 * 8; }
 
-/// Length of the sums kept in registers: the largest multiple of 16 up to 256 that divides K, so that a panel stays in
+/// Length of the sums kept in registers: the largest multiple of 16 up to 192 that divides K, so that a panel stays in
 /// L1.
 constexpr int block_depth(int K) {
-  if (K <= 256) return K;
-  for (int depth = 256; depth >= 64; depth -= 16)
+  if (K <= 192) return K;
+  for (int depth = 192; depth >= 64; depth -= 16)
     if (K % depth == 0) return depth;
   return K;
 }

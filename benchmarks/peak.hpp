@@ -19,7 +19,7 @@ template <class Real>
   const ops::vec<Real, L> a = ops::broadcast<L>(Real(0.999)), b = ops::broadcast<L>(Real(0.001));
   for (long r = 0; r < rounds; ++r)
 #pragma GCC unroll 12
-    for (auto& chain : x) chain = chain * a + b;
+    for (auto& chain : x) chain = ops::multiply_add<Real, L>(chain, a, b);
   for (int c = 1; c < chains; ++c) x[0] += x[static_cast<std::size_t>(c)];
   return ops::sum<Real, L>(x[0]);
 }

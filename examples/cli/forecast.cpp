@@ -150,7 +150,8 @@ void print(const nlohmann::ordered_json& about, const ForecastResult& result, co
   const io::DatasetInfo& info = result.data.info();
   std::cout << about["model"].get<std::string>() << " on " << info.name << ", sample " << result.sample << ": "
             << about["frames"] << " frames read, " << result.steps() << " steps forecast, "
-            << 1e3 * about["median_step_s"].get<double>() << " ms a step\n";
+            << 1e3 * about["median_step_s"].get<double>() << " ms a step, peak memory "
+            << about["peak_rss_mib"].get<double>() << " MiB\n";
   for (std::size_t f = 0; !result.errors.empty() && f < info.fields.size(); ++f)
     std::cout << "  " << info.fields[f] << ": nRMSE " << result.errors.front()[f].nrmse << " at step 1, "
               << result.errors.back()[f].nrmse << " at step " << result.errors.size() << '\n';

@@ -15,7 +15,10 @@ OutputFolder::OutputFolder(fs::path path, fs::path mark) : path_(std::move(path)
   if (fs::exists(path_, error) && !(fs::is_directory(path_) && (fs::is_empty(path_) || fs::exists(path_ / mark_))))
     fail(path_.string(), ": exists and is no earlier result (it holds no ", mark_.string(), "); nothing written");
   if (error) fail(path_.string(), ": cannot be looked at (", error.message(), ")");
-  partial_ = path_.parent_path() / ("." + path_.filename().string() + "." + std::to_string(getpid()) + ".partial");
+  fs::path hidden(".");
+  hidden += path_.filename();
+  hidden += "." + std::to_string(getpid()) + ".partial";
+  partial_ = path_.parent_path() / hidden;
   fs::create_directory(partial_, error);
   if (error) fail(path_.string(), ": cannot be created (", error.message(), ")");
 }

@@ -77,6 +77,16 @@ TEST_CASE("forecast: one thread and two give the same bits", "[cli][forecast]") 
 }
 #endif
 
+TEST_CASE("forecast: says nothing when told so, and draws no bar where there is no terminal", "[cli][forecast]") {
+  const ScratchFolder scratch;
+  const Ended quiet = forecast(shallow_water, scratch / "out", {"--steps", "1", "--quiet"});
+  CHECK(quiet.code == 0);
+  CHECK(quiet.out + quiet.err == "");
+  const Ended usual = forecast(shallow_water, scratch / "out", {"--steps", "1"});
+  CHECK_THAT(usual.out, ContainsSubstring("nRMSE"));
+  CHECK(usual.err.find('\r') == usual.err.npos);
+}
+
 TEST_CASE("forecast: goes on where the file ends", "[cli][forecast]") {
   const ScratchFolder scratch;
   const Ended ended = forecast(shallow_water, scratch / "out", {"--start", "16", "--steps", "3", "--json"});

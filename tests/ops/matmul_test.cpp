@@ -153,8 +153,8 @@ TEMPLATE_TEST_CASE_SIG("matmul: agrees with Eigen", "[ops][matmul]", ((int K, in
 }
 
 TEST_CASE("matmul: block sizes", "[ops][matmul]") {
-  static_assert(ops::block_depth(48) == 48 && ops::block_depth(256) == 256);
-  static_assert(ops::block_depth(768) == 256 && ops::block_depth(320) == 160);
+  static_assert(ops::block_depth(48) == 48 && ops::block_depth(192) == 192 && ops::block_depth(256) == 128);
+  static_assert(ops::block_depth(768) == 192 && ops::block_depth(320) == 160);
   static_assert(ops::block_depth(300) == 300);  // no multiple of 16 divides it
   SUCCEED();
 }

@@ -4,6 +4,9 @@
 
 #include <time.h>
 #include <unistd.h>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 #include <fstream>
 #include <sstream>
@@ -17,6 +20,9 @@ Kokkos::InitializationSettings settings_for(int threads) {
   auto settings =
       Kokkos::InitializationSettings().set_disable_warnings(true);  // of OMP_PROC_BIND: binding is the user's
   if (threads > 0) settings.set_num_threads(threads);
+#if defined(_OPENMP)
+  if (threads > 0) omp_set_num_threads(threads);  // Kokkos counts the threads of a first team, and makes them for it
+#endif
   return settings;
 }
 

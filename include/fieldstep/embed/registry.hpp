@@ -5,7 +5,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 /// Networks that were compiled into a program and are chosen when it runs. cmake/FieldstepModels.cmake compiles them.

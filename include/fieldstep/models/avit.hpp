@@ -260,6 +260,7 @@ struct AViT {
     template <int Depth>
     void load_row(int row, int k, Real* to) const {
       static_assert(Depth % 4 == 0);
+      constexpr int L = ops::lanes_for<Real>(4);
       using Nested = ops::NestedPositions<rows, columns>;
       const std::ptrdiff_t sample = row / Nested::count;
       const int position = row % Nested::count, first_field = static_cast<int>(sample / frames) * fields;
@@ -267,7 +268,8 @@ struct AViT {
       for (int i = 0; i < Depth; i += 4) {
         const int c = (k + i) / 16, a = (k + i) % 16 / 4;
         const Real* from = x + ((sample * fields + c) * Grid::height + top + a) * Grid::width + left;
-        ops::store<4>(to + i, (ops::load<4>(from) - mean[first_field + c]) / deviation[first_field + c]);
+        for (int b = 0; b < 4; b += L)
+          ops::store<L>(to + i + b, (ops::load<L>(from + b) - mean[first_field + c]) / deviation[first_field + c]);
       }
     }
   };

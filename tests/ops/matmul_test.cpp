@@ -65,6 +65,22 @@ TEMPLATE_TEST_CASE_SIG("matmul: in double to double's rounding", "[ops][matmul][
   check_product<double, K, N>();
 }
 
+TEMPLATE_TEST_CASE_SIG("matmul: matrices side by side give the bits that each gives alone", "[ops][matmul]",
+                       ((int K, int N), K, N), (20, 7), (48, 48), (400, 53)) {
+  constexpr int rows = 37, parts = 3;
+  const Matrix<float, K, N> weights[parts] = {{"q"}, {"k"}, {"v"}};
+  const auto x = drawn<float>("x", rows * K);
+  const auto together = constant<float>(rows * parts * N), alone = constant<float>(rows * N);
+  const ops::RowsLoader<float> load{x.data(), K};
+  ops::matmul(Exec(), rows, load, std::array{weights[0].packed, weights[1].packed, weights[2].packed}, together.data(),
+              parts * N, ops::PlainEpilogue<float>{});
+  for (int part = 0; part < parts; ++part) {
+    ops::matmul(Exec(), rows, load, weights[part].packed, alone.data(), N, ops::PlainEpilogue<float>{});
+    for (int r = 0; r < rows; ++r)
+      CHECK(std::equal(alone.data() + r * N, alone.data() + r * N + N, together.data() + (r * parts + part) * N));
+  }
+}
+
 TEST_CASE("matmul: many rows, more than a block", "[ops][matmul]") {
   constexpr int K = 64, N = 40, rows = 3 * ops::block_rows(K) + 5;
   const Matrix<float, K, N> weight;

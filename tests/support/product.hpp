@@ -2,13 +2,16 @@
 #include <fieldstep/core/packed.hpp>
 #include <support/numbers.hpp>
 
+#include <string>
+
 namespace fieldstep::support {
 
 /// A weight drawn at random: as a PyTorch Linear stores it, (N, K), and packed.
 template <class Real, int K, int N>
 struct Matrix {
   using Packing = Packed<Real, LinearLayout<K, N>>;
-  Arena<Real> original = drawn<Real>("weight", std::size_t{K} * N);
+  std::string name = "weight";
+  Arena<Real> original = drawn<Real>(name, std::size_t{K} * N);
   Arena<Real> memory = constant<Real>(Packing::stored_size, 0);
   Packed<const Real, LinearLayout<K, N>> packed = pack();
 

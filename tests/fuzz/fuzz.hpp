@@ -14,7 +14,7 @@ template <class Parse>
 int read_all(const std::uint8_t* data, std::size_t size, const Parse& parse) {
   try {
     io::TensorFile file = parse(io::Bytes(reinterpret_cast<const std::byte*>(data), size));
-    io::name_as_torch(file, io::mpp_keys);
+    io::name_as_torch(file);
     for (const io::StoredTensor& tensor : file.tensors)
       if (tensor.size() < 1'000'000) io::numbers<float>(tensor);
   } catch (const Error&) {

@@ -52,7 +52,7 @@ struct StoredTensor {
   std::string name{};
   Dtype dtype = Dtype::f32;
   Extents shape{};
-  Extents stride{};                 ///< in items; 0 where an axis repeats
+  Extents stride{};                 ///< in items; 0 where an axis repeats, negative where it runs backwards
   const std::byte* data = nullptr;  ///< of the first item, at any alignment
   bool swapped = false;             ///< big-endian items
 
@@ -66,13 +66,14 @@ struct StoredTensor {
     return true;
   }
 
-  /// The bytes from the first item to the last.
+  /// The bytes from the lowest item to the highest.
   Bytes extent_in_file() const {
     if (size() == 0) return {};
-    std::uint64_t last = 0;
+    std::int64_t lowest = 0, highest = 0;
     for (std::size_t axis = 0; axis < shape.size(); ++axis)
-      last += static_cast<std::uint64_t>(shape[axis] - 1) * static_cast<std::uint64_t>(stride[axis]);
-    return {data, static_cast<std::size_t>((last + 1) * item_size(dtype))};
+      (stride[axis] < 0 ? lowest : highest) += (shape[axis] - 1) * stride[axis];
+    const auto item = static_cast<std::int64_t>(item_size(dtype));
+    return {data + lowest * item, static_cast<std::size_t>((highest - lowest + 1) * item)};
   }
 };
 

@@ -77,22 +77,16 @@ struct LoadOptions {
   bool merge = false;
   /// Refuse weights with NaN or infinity (after loading; the arena is then unusable). Otherwise the report says so.
   bool refuse_not_finite = false;
-  KeyMap keys = mpp_keys;
 };
 
 /// Opens a weight file or folder under PyTorch's names.
-inline TensorFile open_weights(const std::filesystem::path& path, KeyMap keys = mpp_keys) {
+inline TensorFile open_weights(const std::filesystem::path& path) {
   TensorFile file = open_tensor_file(path);
-  in_file(path, [&] { name_as_torch(file, keys); });
+  in_file(path, [&] { name_as_torch(file); });
   return file;
 }
 
 namespace detail {
-
-/// Tables that some versions of transformers store and every model computes by itself.
-inline bool is_computed_buffer(std::string_view name) {
-  return name.ends_with("relative_position_index") || name.ends_with("relative_coords_table");
-}
 
 template <class Real>
 bool all_finite(const Real* numbers, std::size_t count) {
@@ -163,7 +157,7 @@ LoadReport load_weights(const TensorFile& file, ParamTable table, Real* arena, c
     report.rows.push_back(std::move(row));
   }
   for (const StoredTensor& tensor : file.tensors)
-    if (by_name.contains(tensor.name) && !detail::is_computed_buffer(tensor.name))
+    if (by_name.contains(tensor.name) && !is_unread_buffer(tensor.name))
       report.rows.push_back({.name = tensor.name, .outcome = Outcome::unexpected, .found = shape_text(tensor.shape)});
   if (!options.merge && !report.complete()) fail("the weights do not fit the model: ", report.text());
 
@@ -187,7 +181,7 @@ LoadReport load_weights(const TensorFile& file, ParamTable table, Real* arena, c
 template <class Real>
 LoadReport load_weights(const std::filesystem::path& path, ParamTable table, Real* arena,
                         const LoadOptions& options = {}) {
-  const TensorFile file = open_weights(path, options.keys);
+  const TensorFile file = open_weights(path);
   return in_file(path, [&] { return load_weights(file, table, arena, options); });
 }
 
@@ -197,26 +191,31 @@ namespace detail {
 
 /// `specs` and the numbers they announce, under PyTorch's names, into a file of either format.
 inline void write_weights(const std::filesystem::path& path, WeightFormat format, const std::vector<TensorSpec>& specs,
-                          const TensorSource& source, std::map<std::string, std::string> metadata, KeyMap keys) {
+                          const TensorSource& source, std::map<std::string, std::string> metadata) {
   AtomicFile target(path);
   if (format == WeightFormat::safetensors) {
     metadata.try_emplace("fieldstep.format", "1");
     metadata["fieldstep.layout"] = "torch";
     write_safetensors(target, specs, metadata, source);
   } else {
-    std::vector<StoredTensor> views;
+    const KeyMap keys = key_map(specs);
+    const auto in_flax = [&](const TensorSpec& spec, const std::byte* data) {
+      return keys.flax_view(
+          {.name = spec.name, .dtype = spec.dtype, .shape = spec.shape, .stride = row_major(spec.shape), .data = data});
+    };
+    std::vector<std::size_t> places;
     std::vector<TensorSpec> renamed;
-    for (const TensorSpec& spec : specs) {
-      views.push_back(flax_view(
-          {.name = spec.name, .dtype = spec.dtype, .shape = spec.shape, .stride = row_major(spec.shape)}, keys));
-      renamed.push_back({views.back().name, spec.dtype, views.back().shape});
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      if (is_unread_buffer(specs[i].name)) continue;
+      const StoredTensor view = in_flax(specs[i], nullptr);
+      places.push_back(i);
+      renamed.push_back({view.name, view.dtype, view.shape});
     }
     std::vector<std::byte> original;
     write_flax_msgpack(target, renamed, [&](std::size_t i, std::span<std::byte> to) {
       original.resize(to.size());
-      source(i, original);
-      views[i].data = original.data();
-      copy_items(views[i], to.data());
+      source(places[i], original);
+      copy_items(in_flax(specs[places[i]], original.data()), to.data());
     });
   }
   target.commit();
@@ -227,7 +226,7 @@ inline void write_weights(const std::filesystem::path& path, WeightFormat format
 /// Writes a model's parameters, in Real's precision; safetensors also takes metadata (fieldstep.family, .variant, ...).
 template <class Real>
 void save_weights(const std::filesystem::path& path, ParamTable table, const Real* arena, WeightFormat format,
-                  const std::map<std::string, std::string>& metadata = {}, KeyMap keys = mpp_keys) {
+                  const std::map<std::string, std::string>& metadata = {}) {
   std::vector<TensorSpec> specs;
   for (const ParamEntry& entry : table)
     specs.push_back({std::string(entry.path.view()), dtype_of<Real>, {entry.shape().begin(), entry.shape().end()}});
@@ -237,13 +236,13 @@ void save_weights(const std::filesystem::path& path, ParamTable table, const Rea
     export_param(table[i], arena, original.data());
     std::memcpy(to.data(), original.data(), to.size());
   };
-  detail::write_weights(path, format, specs, source, metadata, keys);
+  detail::write_weights(path, format, specs, source, metadata);
 }
 
 /// Writes the tensors of a file with their own dtypes: conversion without a model. `file` bears PyTorch's names.
 inline void save_weights(const std::filesystem::path& path, const TensorFile& file, WeightFormat format,
-                         const std::map<std::string, std::string>& metadata = {}, KeyMap keys = mpp_keys) {
-  detail::write_weights(path, format, specs_of(file), source_of(file), metadata, keys);
+                         const std::map<std::string, std::string>& metadata = {}) {
+  detail::write_weights(path, format, specs_of(file), source_of(file), metadata);
 }
 
 }  // namespace fieldstep::io

@@ -196,7 +196,8 @@ TEST_CASE("Weights: weights of another variant are called by their name", "[io][
   const std::string poseidon = reason([&] {
     io::load_weights(goldens.parent_path() / "poseidon" / "hf_tiny_bin", Tiny::table(), static_cast<float*>(nullptr));
   });
-  CHECK_THAT(poseidon, ContainsSubstring("the file holds Poseidon ScOT (embed_dim 4)"));
+  CHECK_THAT(poseidon, ContainsSubstring("the file holds Poseidon ScOT (embed_dim 4, depths 1,1, heads 1,2, "
+                                         "skip blocks 1,0, patch 4, channels 4 -> 4)"));
 }
 
 TEST_CASE("Weights: NaN is reported, or refused where asked", "[io][weights]") {

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -30,23 +31,46 @@ inline std::vector<NamedShape> named_shapes(ParamTable table) {
   return shapes;
 }
 
-/// Sizes are 0 where the family has none such or the shapes do not tell.
+/// Sizes are 0 where the family has none such or the shapes do not tell. Two networks have the same text() if their
+/// parameters have the same names and shapes.
 struct Recognised {
   std::string family;   ///< mpp, poseidon; empty: unknown
   std::string variant;  ///< of the published ones; empty: another size
   std::string bias;     ///< mpp: rel, continuous, none
   std::int64_t embed_dim = 0, heads = 0, blocks = 0, states = 0;
 
+  /// poseidon: one entry a stage, as in config.json.
+  std::vector<std::int64_t> depths{}, num_heads{}, skip_connections{};
+  std::int64_t patch_size = 0, num_channels = 0, num_out_channels = 0;
+  std::string residual_model{};  ///< convnext, resnet; empty: no skip has a block
+  bool use_conditioning = false, absolute_positions = false;
+
   /// "AViT-S (embed_dim 384, 6 heads, 12 blocks, 12 states, rel bias)"
+  /// "Poseidon ScOT-T (embed_dim 48, depths 4,4,4,4, heads 3,6,12,24, skip blocks 2,2,2,0, patch 4, channels 4 -> 4)"
   std::string text() const {
     if (family.empty()) return "an unknown network";
     std::ostringstream text;
     text << (family == "mpp" ? "AViT" : "Poseidon ScOT") << (variant.empty() ? "" : "-") << variant << " (embed_dim "
          << embed_dim;
-    if (family == "mpp")
+    if (family == "mpp") {
       text << ", " << heads << " heads, " << blocks << " blocks, " << states << " states, " << bias << " bias";
+    } else {
+      text << ", depths " << listed(depths) << ", heads " << listed(num_heads) << ", skip blocks "
+           << listed(skip_connections) << ", patch " << patch_size << ", channels " << num_channels << " -> "
+           << num_out_channels;
+      if (residual_model == "resnet") text << ", resnet";
+      if (!use_conditioning) text << ", unconditioned";
+      if (absolute_positions) text << ", absolute positions";
+    }
     text << ")";
     return text.str();
+  }
+
+  /// 4,4,4,4
+  static std::string listed(const std::vector<std::int64_t>& numbers) {
+    std::string text;
+    for (const std::int64_t n : numbers) text.append(text.empty() ? "" : ",").append(std::to_string(n));
+    return text;
   }
 };
 
@@ -70,8 +94,24 @@ struct Published {
 };
 inline constexpr std::array avit_variants{Published{"Ti", 192, 3, 12}, Published{"S", 384, 6, 12},
                                           Published{"B", 768, 12, 12}, Published{"L", 1024, 16, 24}};
-inline constexpr std::array scot_variants{Published{"T", 48, 0, 4}, Published{"B", 96, 0, 8},
-                                          Published{"L", 192, 0, 8}};
+/// The same heads and skips in all of them. S is the one of Poseidon's training script.
+inline constexpr std::array scot_variants{Published{"T", 48, 3, 4}, Published{"S", 48, 3, 8}, Published{"B", 96, 3, 8},
+                                          Published{"L", 192, 3, 8}};
+
+inline std::string published(std::span<const Published> variants, const Recognised& r) {
+  for (const Published& v : variants)
+    if (v.embed_dim == r.embed_dim && v.heads == r.heads && v.blocks == r.blocks) return std::string(v.variant);
+  return {};
+}
+
+/// Other channels make no other variant.
+inline std::string scot_variant(const Recognised& r) {
+  using Sizes = std::vector<std::int64_t>;
+  const bool usual = r.depths == Sizes(4, r.blocks) && r.num_heads == Sizes{3, 6, 12, 24} &&
+                     r.skip_connections == Sizes{2, 2, 2, 0} && r.patch_size == 4 && r.residual_model == "convnext" &&
+                     r.use_conditioning && !r.absolute_positions;
+  return usual ? published(scot_variants, r) : "";
+}
 
 }  // namespace detail
 
@@ -80,11 +120,6 @@ inline Recognised recognise(const std::vector<NamedShape>& shapes) {
   const auto extent = [&](std::string_view name, std::size_t axis) -> std::int64_t {
     const auto found = std::ranges::find(shapes, name, &NamedShape::name);
     return found == shapes.end() || found->shape.size() <= axis ? 0 : found->shape[axis];
-  };
-  const auto published = [](const auto& variants, const Recognised& r) {
-    for (const detail::Published& v : variants)
-      if (v.embed_dim == r.embed_dim && v.heads == r.heads && v.blocks == r.blocks) return std::string(v.variant);
-    return std::string();
   };
   Recognised r;
   if (extent("space_bag.weight", 1) > 0) {
@@ -98,12 +133,28 @@ inline Recognised recognise(const std::vector<NamedShape>& shapes) {
     const std::int64_t head_dim = extent(first + "qnorm.weight", 0);
     r.bias = bucket_heads > 0 ? "rel" : mlp_heads > 0 ? "continuous" : "none";
     r.heads = head_dim > 0 ? r.embed_dim / head_dim : std::max(bucket_heads, mlp_heads);
-    r.variant = published(detail::avit_variants, r);
+    r.variant = detail::published(detail::avit_variants, r);
   } else if (extent("embeddings.patch_embeddings.projection.weight", 0) > 0) {
     r.family = "poseidon";
     r.embed_dim = extent("embeddings.patch_embeddings.projection.weight", 0);
-    r.blocks = detail::list_length(shapes, "encoder.layers.0.blocks");
-    r.variant = published(detail::scot_variants, r);
+    r.patch_size = extent("embeddings.patch_embeddings.projection.weight", 2);
+    r.num_channels = extent("embeddings.patch_embeddings.projection.weight", 1);
+    r.num_out_channels = extent("patch_recovery.projection.weight", 1);
+    r.use_conditioning = extent("embeddings.norm.weight.weight", 0) > 0;
+    r.absolute_positions = extent("embeddings.position_embeddings", 1) > 0;
+    constexpr std::int64_t most_stages = 16;
+    const std::int64_t stages = std::min(detail::list_length(shapes, "encoder.layers"), most_stages);
+    for (std::int64_t i = 0; i < stages; ++i) {
+      const std::string stage = "encoder.layers." + std::to_string(i) + ".blocks";
+      r.depths.push_back(detail::list_length(shapes, stage));
+      r.num_heads.push_back(extent(stage + ".0.attention.self.logit_scale", 0));
+      r.skip_connections.push_back(detail::list_length(shapes, "residual_blocks." + std::to_string(i)));
+      const std::string skip = "residual_blocks." + std::to_string(i) + ".0.";
+      if (extent(skip + "dwconv.weight", 0) > 0) r.residual_model = "convnext";
+      if (extent(skip + "conv1.weight", 0) > 0) r.residual_model = "resnet";
+    }
+    if (stages > 0) r.heads = r.num_heads[0], r.blocks = r.depths[0];
+    r.variant = detail::scot_variant(r);
   }
   return r;
 }

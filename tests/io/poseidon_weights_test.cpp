@@ -1,18 +1,21 @@
 // ScOT's weights in every format its users have, by the manifests of the goldens: no network is needed to read them.
 #include <fieldstep/core/arena.hpp>
-#include <fieldstep/io/weights.hpp>
+#include <fieldstep/core/error.hpp>
+#include <fieldstep/io/pretrained.hpp>
 #include <support/scratch_folder.hpp>
 #include <support/synth.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 using namespace fieldstep;
+using Catch::Matchers::ContainsSubstring;
 using fieldstep::support::ScratchFolder;
 
 namespace {
@@ -39,6 +42,32 @@ std::size_t wrong_tensors(const io::TensorFile& file, const nlohmann::json& para
   }
   return wrong;
 }
+
+/// The parameters of the golden network with other numbers of channels in and out, each with a law of its own.
+std::vector<ParamEntry> table_with_channels(int in, int out) {
+  std::vector<ParamEntry> table;
+  std::size_t offset = 0;
+  const auto params = manifest().at("params");
+  for (const auto& param : params) {
+    ParamEntry entry;
+    const auto name = param.at("name").get<std::string>();
+    entry.path = ParamPath() / name;
+    for (const int extent : param.at("shape")) entry.extents[static_cast<std::size_t>(entry.rank++)] = extent;
+    if (name == "embeddings.patch_embeddings.projection.weight") entry.extents[1] = in;
+    if (name == "patch_recovery.projection.weight") entry.extents[1] = out;
+    if (name == "patch_recovery.projection.bias") entry.extents[0] = out;
+    if (name == "patch_recovery.mixup.weight") entry.extents[0] = entry.extents[1] = out;
+    for (const int extent : entry.shape()) entry.size *= static_cast<std::size_t>(extent);
+    entry.stored = entry.size;
+    entry.offset = offset;
+    entry.init = init_weight(static_cast<int>(1 + table.size()));
+    offset += aligned_count(entry.stored);
+    table.push_back(entry);
+  }
+  return table;
+}
+
+std::size_t size_of(ParamTable table) { return table.back().offset + table.back().stored; }
 
 }  // namespace
 
@@ -112,4 +141,64 @@ TEST_CASE("ScOT's weights: networks of any depth, norm and skip come back from F
   }
   CHECK(io::read_flax_msgpack(scratch / "w.msgpack")
             .find("params/decoder/layer_0/block_2/layernorm_after/LayerNorm_0/scale") != nullptr);
+}
+
+TEST_CASE("Pretrained weights: other channels start embedding and recovery anew, and nothing else",
+          "[io][weights][poseidon][merge]") {
+  for (const int channels : {1, 5}) {
+    CAPTURE(channels);
+    const std::vector<ParamEntry> table = table_with_channels(channels, channels);
+    Arena<float> arena(size_of(table)), fresh(size_of(table));
+    std::fill_n(arena.data(), size_of(table), std::numeric_limits<float>::quiet_NaN());  // as memory may be found
+    const io::LoadReport report =
+        io::init_poseidon_with_weights(goldens / "hf_tiny.msgpack", ParamTable(table), arena.data(), make_key(7));
+    CHECK(report.count(io::Outcome::kept) == 840);
+    CHECK(report.count(io::Outcome::reinitialised) == 4);
+    CHECK_THAT(report.text(), Catch::Matchers::StartsWith("840 kept, 4 re-initialised; the file holds Poseidon ScOT"));
+    CHECK_THAT(report.text(), ContainsSubstring("\n  patch_recovery.projection.bias                 re-initialised, "
+                                                "wanted (" +
+                                                std::to_string(channels) + "), found (4)"));
+
+    initialise(ParamTable(table), fresh.data(), make_key(7));
+    std::vector<std::string> anew;
+    const auto params = manifest().at("params");
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const std::vector<float> found(arena.data() + table[i].offset, arena.data() + table[i].offset + table[i].size);
+      const std::vector<float> drawn(fresh.data() + table[i].offset, fresh.data() + table[i].offset + table[i].size);
+      if (found == drawn)
+        anew.emplace_back(table[i].path.view());
+      else
+        CHECK(found == formula(params[i], "hf_tiny/"));
+    }
+    CHECK(anew == std::vector<std::string>{"embeddings.patch_embeddings.projection.weight",
+                                           "patch_recovery.projection.weight", "patch_recovery.projection.bias",
+                                           "patch_recovery.mixup.weight"});
+  }
+}
+
+TEST_CASE("Pretrained weights: a merge keeps the caller's fresh values", "[io][weights][poseidon][merge]") {
+  const std::vector<ParamEntry> table = table_with_channels(4, 1);
+  Arena<float> arena(size_of(table));
+  std::fill_n(arena.data(), size_of(table), 3.0f);
+  const io::LoadReport report =
+      io::merge_pretrained_params(io::open_weights(goldens / "hf_tiny"), ParamTable(table), arena.data());
+  CHECK(report.count(io::Outcome::reinitialised) == 3);
+  for (std::size_t i = 0; i < table.size(); ++i)
+    if (report.rows[i].outcome == io::Outcome::reinitialised)
+      CHECK(std::all_of(arena.data() + table[i].offset, arena.data() + table[i].offset + table[i].size,
+                        [](float v) { return v == 3; }));
+}
+
+TEST_CASE("Pretrained weights: another family has nothing to give", "[io][weights][poseidon][merge][hostile]") {
+  const std::vector<ParamEntry> table = table_with_channels(4, 4);
+  std::vector<float> arena(size_of(table), 3.0f);
+  try {
+    io::init_poseidon_with_weights(fs::path(FIELDSTEP_GOLDEN_DIR) / "mpp/ckpt_micro.tar", ParamTable(table),
+                                   arena.data(), make_key(0));
+    FAIL("merged an AViT into a ScOT");
+  } catch (const Error& error) {
+    CHECK_THAT(error.what(), ContainsSubstring("ckpt_micro.tar: the weights have nothing in common with the model: the "
+                                               "file holds AViT (embed_dim 32"));
+  }
+  CHECK(arena == std::vector<float>(size_of(table), 3.0f));
 }

@@ -41,19 +41,22 @@ inline float draw_initial(const Init& init, Framework framework, std::uint32_t b
 
 }  // namespace detail
 
-/// Draws every parameter of the table by its own law, parameter i from split(key, i): the numbers of one parameter do
-/// not depend on the sizes of the others. They are drawn in the original's order, then stored as the kernels read them.
+/// Draws parameter i of the table by its own law, from split(key, i): its numbers do not depend on the sizes of the
+/// others. They are drawn in the original's order, then stored as the kernels read them.
+template <class Real>
+void initialise_param(ParamTable table, std::size_t i, Real* arena, Key key, Framework framework = Framework::torch) {
+  const ParamEntry& entry = table[i];
+  const Key own = split(key, i, table.size());
+  std::vector<float> draws(entry.size);
+  for (std::size_t j = 0; j < entry.size; ++j)
+    draws[j] = detail::draw_initial(entry.init, framework, random_bits(own, j, entry.size));
+  import_param(entry, draws.data(), arena);
+}
+
+/// Draws every parameter of the table.
 template <class Real>
 void initialise(ParamTable table, Real* arena, Key key, Framework framework = Framework::torch) {
-  std::vector<float> draws;
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const ParamEntry& entry = table[i];
-    const Key own = split(key, i, table.size());
-    draws.resize(entry.size);
-    for (std::size_t j = 0; j < entry.size; ++j)
-      draws[j] = detail::draw_initial(entry.init, framework, random_bits(own, j, entry.size));
-    import_param(entry, draws.data(), arena);
-  }
+  for (std::size_t i = 0; i < table.size(); ++i) initialise_param(table, i, arena, key, framework);
 }
 
 }  // namespace fieldstep

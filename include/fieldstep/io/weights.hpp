@@ -73,7 +73,7 @@ struct LoadReport {
 
 struct LoadOptions {
   /// Copies what fits and leaves every other parameter at the value the caller initialised the arena with. Otherwise a
-  /// single mismatch refuses the file and leaves the arena as it was.
+  /// single mismatch refuses the file and leaves the arena as it was. A file of another family is refused either way.
   bool merge = false;
   /// Refuse weights with NaN or infinity (after loading; the arena is then unusable). Otherwise the report says so.
   bool refuse_not_finite = false;
@@ -160,6 +160,9 @@ LoadReport load_weights(const TensorFile& file, ParamTable table, Real* arena, c
     if (by_name.contains(tensor.name) && !is_unread_buffer(tensor.name))
       report.rows.push_back({.name = tensor.name, .outcome = Outcome::unexpected, .found = shape_text(tensor.shape)});
   if (!options.merge && !report.complete()) fail("the weights do not fit the model: ", report.text());
+  if (options.merge && (imports.empty() || report.wanted.family != report.found.family))
+    fail("the weights have nothing in common with the model: the file holds ", report.found.text(), ", the model is ",
+         report.wanted.text());
 
   // Large tensors first, so that the threads finish together.
   std::ranges::stable_sort(imports, std::greater{}, [](const Import& i) { return i.entry->size; });

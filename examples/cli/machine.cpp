@@ -7,14 +7,47 @@
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 
 namespace fieldstep::cli {
 
 namespace {
+
+/// Moves the threads of the first team to different processors and lets the scheduler have them again. A new thread
+/// starts where its creator runs, and as both spin at their barriers they take turns there, for up to 20 ms, until the
+/// scheduler balances its processors: as long as a whole step takes.
+void spread_first_team([[maybe_unused]] int threads) {
+#if defined(_OPENMP) && defined(__linux__)
+  cpu_set_t allowed;
+  if (threads < 2 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < threads) return;
+  std::atomic<int> placed = 0;
+#pragma omp parallel num_threads(threads)
+  {
+    const int thread = omp_get_thread_num(), team = omp_get_num_threads();
+    int cpu = -1;
+    for (int i = 0; i <= thread; ++i) {
+      do ++cpu;
+      while (!CPU_ISSET(cpu, &allowed));
+    }
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    sched_setaffinity(0, sizeof allowed, &allowed);
+    ++placed;
+    while (thread == 0 && placed < team) std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
+#endif
+}
 
 Kokkos::InitializationSettings settings_for(int threads) {
   auto settings =
@@ -22,6 +55,7 @@ Kokkos::InitializationSettings settings_for(int threads) {
   if (threads > 0) settings.set_num_threads(threads);
 #if defined(_OPENMP)
   if (threads > 0) omp_set_num_threads(threads);  // Kokkos counts the threads of a first team, and makes them for it
+  spread_first_team(omp_get_max_threads());
 #endif
   return settings;
 }

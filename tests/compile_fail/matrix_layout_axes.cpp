@@ -3,4 +3,4 @@
 
 using namespace fieldstep;
 
-constexpr int K = MatrixLayout<Shape<6, 4>, Shape<2, 3, 4>, Axes<0>, Axes<2>>::K;
+constexpr int K = MatrixLayout<Shape<6, 4>, Shape<2, 3, 4>, Axes<0, 1>, Axes<1>>::K;

@@ -12,7 +12,7 @@ TEST_CASE("random: keys, splits, bits, uniforms and permutations equal jax's in 
 
 TEST_CASE("random: the cipher is a constant expression", "[core][random]") {
   static_assert(threefry2x32({0x13198a2e, 0x03707344}, 0x243f6a88, 0x85a308d3) ==
-                std::pair<std::uint32_t, std::uint32_t>{0xc4923a9c, 0x483df7a0});  // test vector of the paper's authors
+                Words{0xc4923a9c, 0x483df7a0});  // test vector of the paper's authors
   static_assert(split(make_key(1), 0, 2) != split(make_key(1), 1, 2));
   SUCCEED();
 }

@@ -2,6 +2,7 @@
 #include <fieldstep/core/shape.hpp>
 
 #include <Kokkos_Core.hpp>
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -27,6 +28,18 @@ inline constexpr int panel_width = 3 * native_lanes<Real>;
 template <int... A>
 using Axes = Shape<A...>;
 
+namespace detail {
+
+/// Whether N and K together name each of `rank` axes once.
+template <class N, class K>
+constexpr bool name_every_axis_once(int rank) {
+  for (int axis = 0; axis < rank; ++axis)
+    if (std::ranges::count(N::extents, axis) + std::ranges::count(K::extents, axis) != 1) return false;
+  return N::rank + K::rank == rank;
+}
+
+}  // namespace detail
+
 /// How a weight of the original framework is read as the K x N matrix of a product y = x W.
 ///   Original   its extents in the original's state dict, row-major
 ///   View       the same numbers with some axes split, so that columns can be regrouped
@@ -37,7 +50,8 @@ struct MatrixLayout {
   using Original = Original_;
   using View = View_;
   static_assert(Original::size == View::size, "MatrixLayout: View must hold as many numbers as Original");
-  static_assert(N_::rank + K_::rank == View::rank, "MatrixLayout: N and K must name every axis of View once");
+  static_assert(detail::name_every_axis_once<N_, K_>(View::rank),
+                "MatrixLayout: N and K must name every axis of View once");
 
   static constexpr int extent(const auto& axes) {
     int product = 1;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 namespace fieldstep {
@@ -29,9 +28,14 @@ enum class RandomLayout {
   partitionable,  ///< jax's default since
 };
 
+/// A block of the cipher.
+struct Words {
+  std::uint32_t first, second;
+  bool operator==(const Words&) const = default;
+};
+
 /// The block cipher: 20 rounds on the pair of counters.
-KOKKOS_INLINE_FUNCTION constexpr std::pair<std::uint32_t, std::uint32_t> threefry2x32(Key key, std::uint32_t x0,
-                                                                                      std::uint32_t x1) {
+KOKKOS_INLINE_FUNCTION constexpr Words threefry2x32(Key key, std::uint32_t x0, std::uint32_t x1) {
   const std::uint32_t keys[3] = {key.hi, key.lo, key.hi ^ key.lo ^ 0x1BD11BDAu};
   const int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
   x0 += keys[0];

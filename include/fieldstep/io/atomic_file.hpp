@@ -65,7 +65,7 @@ class AtomicFile {
 
   /// Makes the file appear under its name. Throws where the disk is full, and then nothing appears.
   void commit() {
-    if (std::ferror(file_) || std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) refuse("cannot be written");
+    if (std::ferror(file_) != 0 || std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) refuse("cannot be written");
     if (std::rename(temporary_.c_str(), path_.c_str()) != 0) refuse("cannot be put in place");
     std::fclose(std::exchange(file_, nullptr));
   }

@@ -54,7 +54,8 @@ class MappedFile {
     static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const auto first = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
     const auto last = reinterpret_cast<std::uintptr_t>(part.data() + part.size()) / page * page;
-    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
+    if (first < last) ::madvise(address(part.data() + (first - begin)), last - first, MADV_DONTNEED);
   }
 
  private:

@@ -49,8 +49,7 @@ void expand_projections(const Real* from, Real* to, Key key, Expansion expansion
   }
   if (expansion == Expansion::original || states == 0) return;
   const Real factor = static_cast<Real>(std::sqrt(old_states / states));
-  for (std::size_t i = 0; i < large.size(); ++i) {
-    const ParamEntry& entry = large[i];
+  for (const ParamEntry& entry : large) {
     if (!entry.path.view().starts_with("space_bag.")) continue;
     target.resize(entry.size);
     export_param(entry, static_cast<const Real*>(to), target.data());

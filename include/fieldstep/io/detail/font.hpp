@@ -24,9 +24,10 @@ static_assert(glyph_rows.size() == glyph_height * ('~' - ' ' + 1));
 /// Whether the dot is set; characters that the font lacks show as a question mark.
 constexpr bool glyph_dot(char character, int row, int column) {
   if (character < ' ' || character > '~') character = '?';
-  const char digit = glyph_rows[static_cast<std::size_t>((character - ' ') * glyph_height + row)];
+  const char digit =
+      glyph_rows[static_cast<std::size_t>(character - ' ') * glyph_height + static_cast<std::size_t>(row)];
   const int bits = digit <= '9' ? digit - '0' : digit - 'A' + 10;
-  return (bits >> (glyph_width - 1 - column)) & 1;
+  return (bits >> (glyph_width - 1 - column) & 1) != 0;
 }
 
 }  // namespace fieldstep::io::detail

@@ -64,9 +64,12 @@
 
 #include <fieldstep/ops/attention.hpp>
 #include <fieldstep/ops/conv2d.hpp>
+#include <fieldstep/ops/depthwise_conv.hpp>
 #include <fieldstep/ops/epilogues.hpp>
+#include <fieldstep/ops/layer_norm.hpp>
 #include <fieldstep/ops/loaders.hpp>
 #include <fieldstep/ops/matmul.hpp>
 #include <fieldstep/ops/standardise.hpp>
 #include <fieldstep/ops/statistics.hpp>
 #include <fieldstep/ops/vec.hpp>
+#include <fieldstep/ops/window_attention.hpp>

@@ -44,6 +44,7 @@
 #include <fieldstep/io/curves.hpp>
 #include <fieldstep/io/dataset/description.hpp>
 #include <fieldstep/io/dataset/mpp_split.hpp>
+#include <fieldstep/io/dataset/poseidon_problems.hpp>
 #include <fieldstep/io/dtype.hpp>
 #include <fieldstep/io/image.hpp>
 #include <fieldstep/io/key_map.hpp>

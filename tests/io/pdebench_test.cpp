@@ -41,7 +41,7 @@ std::string complaint(const std::filesystem::path& path) {
 TEST_CASE("Hdf5Dataset: the samples hold what h5py reads from them", "[io][hdf5][golden]") {
   std::ifstream stream(std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / "index.json");
   const auto index = nlohmann::json::parse(stream);
-  REQUIRE(index.size() == 5);
+  REQUIRE(index.size() == 10);
   for (const auto& [name, file] : index.items()) {
     const io::Hdf5File hdf5(std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / name);
     for (const auto& [path, wanted] : file.at("datasets").items()) {

@@ -48,9 +48,17 @@ class Hdf5File {
   std::optional<std::string> text_attribute(std::string_view object, const std::string& name) const;
   std::optional<double> number_attribute(std::string_view object, const std::string& name) const;
 
+  /// Attribute that is a list of texts, or of numbers or truth values; nothing where it is missing or of another kind.
+  /// A list of no entries may be of any type, as h5py writes it.
+  std::optional<std::vector<std::string>> text_list(std::string_view object, const std::string& name) const;
+  std::optional<std::vector<double>> number_list(std::string_view object, const std::string& name) const;
+
  private:
   detail::Hdf5Object open(std::string_view name) const;
-  std::optional<detail::Hdf5Attribute> open_attribute(std::string_view object, const std::string& name) const;
+  /// The attribute and how many entries it has, if at most `most`.
+  std::optional<std::pair<detail::Hdf5Attribute, std::size_t>> open_attribute(std::string_view object,
+                                                                              const std::string& name,
+                                                                              std::size_t most) const;
 
   std::string path_;
   std::uint64_t bytes_ = 0, limit_;
@@ -136,46 +144,75 @@ inline std::vector<std::string> Hdf5File::names(std::string_view group) const {
   return detail::hdf5_names(object.id());
 }
 
-inline std::optional<detail::Hdf5Attribute> Hdf5File::open_attribute(std::string_view object,
-                                                                     const std::string& name) const {
+inline std::optional<std::pair<detail::Hdf5Attribute, std::size_t>> Hdf5File::open_attribute(std::string_view object,
+                                                                                             const std::string& name,
+                                                                                             std::size_t most) const {
   const detail::Hdf5Object owner = open(object);
   if (H5Aexists(owner.id(), name.c_str()) <= 0) return std::nullopt;
   detail::Hdf5Attribute attribute(H5Aopen(owner.id(), name.c_str(), H5P_DEFAULT));
   if (!attribute) return std::nullopt;
   const detail::Hdf5Space space(H5Aget_space(attribute.id()));
-  if (H5Sget_simple_extent_npoints(space.id()) != 1) return std::nullopt;
-  return attribute;
+  const hssize_t entries = H5Sget_simple_extent_npoints(space.id());
+  if (entries < 0 || static_cast<std::size_t>(entries) > most) return std::nullopt;
+  return std::pair(std::move(attribute), static_cast<std::size_t>(entries));
+}
+
+inline std::optional<std::vector<std::string>> Hdf5File::text_list(std::string_view object,
+                                                                   const std::string& name) const {
+  constexpr std::size_t most_entries = 4096, most_bytes = 1 << 16;
+  const detail::Hdf5Session session;
+  const auto found = open_attribute(object, name, most_entries);
+  if (!found) return std::nullopt;
+  const auto& [attribute, entries] = *found;
+  std::vector<std::string> list(entries);
+  if (list.empty()) return list;
+  const detail::Hdf5Type type(H5Aget_type(attribute.id()));
+  if (H5Tget_class(type.id()) != H5T_STRING) return std::nullopt;
+  if (H5Tis_variable_str(type.id()) > 0) {
+    std::vector<char*> texts(entries, nullptr);
+    const bool read = H5Aread(attribute.id(), type.id(), texts.data()) >= 0;
+    for (std::size_t i = 0; i < entries; ++i) {
+      if (texts[i] != nullptr) list[i] = texts[i];
+      H5free_memory(texts[i]);
+    }
+    return read ? std::optional(std::move(list)) : std::nullopt;
+  }
+  const std::size_t size = H5Tget_size(type.id());
+  if (size > most_bytes) return std::nullopt;
+  std::vector<char> bytes(entries * size);
+  if (H5Aread(attribute.id(), type.id(), bytes.data()) < 0) return std::nullopt;
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::string_view text(&bytes[i * size], size);
+    list[i] = text.substr(0, text.find('\0'));
+  }
+  return list;
+}
+
+inline std::optional<std::vector<double>> Hdf5File::number_list(std::string_view object,
+                                                                const std::string& name) const {
+  constexpr std::size_t most_entries = 4096;
+  const detail::Hdf5Session session;
+  const auto found = open_attribute(object, name, most_entries);
+  if (!found) return std::nullopt;
+  const auto& [attribute, entries] = *found;
+  std::vector<double> list(entries);
+  if (list.empty()) return list;
+  const detail::Hdf5Type type(H5Aget_type(attribute.id()));
+  const H5T_class_t kind = H5Tget_class(type.id());  // h5py's truth values are an enumeration
+  if ((kind != H5T_FLOAT && kind != H5T_INTEGER && kind != H5T_ENUM) ||
+      H5Aread(attribute.id(), H5T_NATIVE_DOUBLE, list.data()) < 0)
+    return std::nullopt;
+  return list;
 }
 
 inline std::optional<std::string> Hdf5File::text_attribute(std::string_view object, const std::string& name) const {
-  const detail::Hdf5Session session;
-  const auto attribute = open_attribute(object, name);
-  if (!attribute) return std::nullopt;
-  const detail::Hdf5Type type(H5Aget_type(attribute->id()));
-  if (H5Tget_class(type.id()) != H5T_STRING) return std::nullopt;
-  if (H5Tis_variable_str(type.id()) > 0) {
-    char* text = nullptr;
-    if (H5Aread(attribute->id(), type.id(), &text) < 0 || text == nullptr) return std::nullopt;
-    std::string copy(text);
-    H5free_memory(text);
-    return copy;
-  }
-  std::string text(H5Tget_size(type.id()), '\0');
-  if (H5Aread(attribute->id(), type.id(), text.data()) < 0) return std::nullopt;
-  text.resize(std::min(text.find('\0'), text.size()));
-  return text;
+  auto list = text_list(object, name);
+  return list && list->size() == 1 ? std::optional(std::move(list->front())) : std::nullopt;
 }
 
 inline std::optional<double> Hdf5File::number_attribute(std::string_view object, const std::string& name) const {
-  const detail::Hdf5Session session;
-  const auto attribute = open_attribute(object, name);
-  if (!attribute) return std::nullopt;
-  const detail::Hdf5Type type(H5Aget_type(attribute->id()));
-  const H5T_class_t kind = H5Tget_class(type.id());
-  double value = 0;
-  if ((kind != H5T_FLOAT && kind != H5T_INTEGER) || H5Aread(attribute->id(), H5T_NATIVE_DOUBLE, &value) < 0)
-    return std::nullopt;
-  return value;
+  const auto list = number_list(object, name);
+  return list && list->size() == 1 ? std::optional(list->front()) : std::nullopt;
 }
 
 }  // namespace fieldstep::io

@@ -14,6 +14,14 @@ struct Domain {
   double dx = 1, dy = 1;
 };
 
+/// What a network sees of a field: ((value - shift) - mean) / deviation, in float.
+struct Normalisation {
+  float mean = 0, deviation = 1, shift = 0;
+
+  float forth(float value) const { return (value - shift - mean) / deviation; }
+  float back(float seen) const { return seen * deviation + mean + shift; }
+};
+
 /// What a set of simulations holds. Every frame is (fields, height, width), height counting along x and width along y,
 /// as the original loaders have it.
 struct DatasetInfo {
@@ -26,6 +34,13 @@ struct DatasetInfo {
   int height = 0, width = 0;
   std::vector<double> times;     ///< one a frame, of the first sample; empty where the file does not say
   std::optional<Domain> domain;  ///< where the file has equidistant coordinates
+
+  /// Of sets whose networks forecast any later time at once (Poseidon's); otherwise empty and 0.
+  std::vector<Normalisation> normalisation{};  ///< one a field
+  std::vector<std::size_t> groups{};           ///< boundaries of the groups of fields of which errors are reported
+  std::vector<std::string> inputs{};           ///< what the network reads where it does not read `fields`
+  int frames_per_unit = 0;                     ///< a lead time of 1 is that many frames
+  bool steady = false;                         ///< its one frame is the solution, at lead time 1
 
   /// Time of a frame: as the file says, beyond its end with its first interval; without an axis the frame's number.
   double time(std::size_t frame) const {

@@ -1,9 +1,9 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <fieldstep/core/error.hpp>
+#include <fieldstep/io/dataset/coordinates.hpp>
 #include <fieldstep/io/dataset/description.hpp>
 #include <fieldstep/io/hdf5.hpp>
 #include <optional>
@@ -171,34 +171,14 @@ class Pdebench {
     fail(file_.path(), ": a ", dimension, "-D set of PDEBench, only 2-D sets can be read until now");
   }
 
-  /// The first `count` numbers of a coordinate axis (of the first sample where there is one a sample), or none.
-  std::vector<double> axis(const std::string& name, std::size_t count) const {
-    if (!file_.contains(name)) return {};
-    const Hdf5Dataset dataset = file_.dataset(name);
-    const std::size_t rank = dataset.shape().size();
-    if (rank < 1 || rank > 2 || dataset.shape().back() < count || dataset.shape().front() == 0) return {};
-    Hdf5Shape extent(rank, 1);
-    extent.back() = count;
-    const std::vector<float> values = dataset.read(Hdf5Shape(rank, 0), extent);
-    if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) return {};
-    return {values.begin(), values.end()};
-  }
+  std::vector<double> axis(const std::string& name, std::size_t count) const { return read_axis(file_, name, count); }
 
   /// From the coordinates of cell centres.
   std::optional<Domain> read_domain() const {
     const bool grouped = !groups_.empty();
-    const auto x = axis(grouped ? groups_.front() + "/grid/x" : "x-coordinate", static_cast<std::size_t>(info_.height));
-    const auto y = axis(grouped ? groups_.front() + "/grid/y" : "y-coordinate", static_cast<std::size_t>(info_.width));
-    const auto spacing = [](const std::vector<double>& centres) {
-      if (centres.size() < 2) return 0.0;
-      const double step = (centres.back() - centres.front()) / static_cast<double>(centres.size() - 1);
-      for (std::size_t i = 1; i < centres.size(); ++i)
-        if (std::abs(centres[i] - centres[i - 1] - step) > 1e-2 * step) return 0.0;
-      return step;
-    };
-    const double dx = spacing(x), dy = spacing(y);
-    if (!(dx > 0 && dy > 0)) return std::nullopt;
-    return Domain{.x0 = x.front() - dx / 2, .y0 = y.front() - dy / 2, .dx = dx, .dy = dy};
+    return domain_of_centres(
+        axis(grouped ? groups_.front() + "/grid/x" : "x-coordinate", static_cast<std::size_t>(info_.height)),
+        axis(grouped ? groups_.front() + "/grid/y" : "y-coordinate", static_cast<std::size_t>(info_.width)));
   }
 
   Hdf5File file_;

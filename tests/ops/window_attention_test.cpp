@@ -107,7 +107,7 @@ void check_case(int shift) {
   const Case<double, Rows, Columns, Window, Heads, Dim> exact;
   const auto reference = exact.step_by_step(shift);
   CHECK(relative_l2(in_double(exact.naive(shift)), reference) < rounding<double>);
-  CHECK(relative_l2(in_double(exact.fast(Exec(), shift)), reference) < rounding<double>);
+  CHECK(relative_l2(in_double(exact.fast(Exec(), shift)), reference) < 2 * rounding<double>);  // of scores up to 36
   for (const double largest : {20., 100.}) {
     const Case<float, Rows, Columns, Window, Heads, Dim> single{.largest_scale = largest};
     const Case<double, Rows, Columns, Window, Heads, Dim> wide{.largest_scale = largest};

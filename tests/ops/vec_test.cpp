@@ -41,6 +41,17 @@ TEST_CASE("exp: relative error below 1.1e-7 from -87 to 88", "[ops][vec][propert
   CHECK(largest < 1.1e-7);
 }
 
+TEST_CASE("exp2_negative: relative error below 8e-8 from -126 to 0, and no smaller than 2^-126",
+          "[ops][vec][property]") {
+  const auto power = [](Vec x) { return ops::exp2_negative<float, L>(x); };
+  double largest = 0;
+  for_all(-126, 0, many, power,
+          [&](double x, double y) { largest = std::max(largest, std::abs(y / std::exp2(x) - 1)); });
+  CHECK(largest < 8e-8);
+  CHECK(power(ops::broadcast<L>(-1e30f))[0] == std::exp2(-126.f));
+  CHECK(power(Vec{})[0] == 1.f);
+}
+
 TEST_CASE("exp: beyond its range it stays where it ends", "[ops][vec]") {
   const float infinity = std::numeric_limits<float>::infinity();
   CHECK(float_exp(ops::broadcast<L>(-1000.f))[0] == float_exp(ops::broadcast<L>(-87.f))[0]);

@@ -2,12 +2,14 @@
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
 #include <cmath>
 #include <fieldstep/core/metrics.hpp>
+#include <limits>
 #include <span>
 #include <vector>
 
 using Catch::Matchers::WithinRel;
 using fieldstep::field_error;
 using fieldstep::field_errors;
+using fieldstep::relative_l1_percent;
 
 TEST_CASE("field_error: the definitions, by hand", "[core][metrics]") {
   const std::vector<double> reference{1, 2, 3, 6}, forecast{1, 2, 5, 2};  // errors 0, 0, 2, -4
@@ -49,4 +51,14 @@ TEST_CASE("field_errors: one entry a field", "[core][metrics]") {
   REQUIRE(errors.size() == 2);
   CHECK(errors[0].max == 0);
   CHECK(errors[1].max == 3);
+}
+
+TEST_CASE("relative_l1_percent: as by hand, and of a reference of zeros", "[core][metrics]") {
+  const std::vector<float> x{1, -2, 4, 0}, y{2, -2, 2, 4}, zeros(4);
+  CHECK(relative_l1_percent<float>(x, y) == 100 * 7.0 / 10);
+  CHECK(relative_l1_percent<float>(y, y) == 0);
+  CHECK(relative_l1_percent<float>(zeros, zeros) == 0);
+  CHECK(relative_l1_percent<float>(x, zeros) == 100 * 7.0 / 1e-10);
+  const std::vector<float> broken{1, -2, 4, std::numeric_limits<float>::quiet_NaN()};
+  CHECK(std::isnan(relative_l1_percent<float>(broken, y)));
 }

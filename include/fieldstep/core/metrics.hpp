@@ -36,6 +36,20 @@ FieldError field_error(std::span<const Real> forecast, std::span<const Real> ref
           .max = max};
 }
 
+/// Poseidon's error of a group of fields in one sample, in percent: 100 sum |x - y| / sum |y| over the group's points
+/// (scOT/metrics.py, relative_lp_error with p = 1; a reference of zeros counts as 1e-10). The original takes it of
+/// normalised fields and reports the median and the mean over samples.
+template <class Real>
+double relative_l1_percent(std::span<const Real> forecast, std::span<const Real> reference) {
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double y = reference[i];
+    error += std::abs(forecast[i] - y);
+    size += std::abs(y);
+  }
+  return 100 * error / (size == 0 ? 1e-10 : size);
+}
+
 /// One entry a field of a frame (fields, points).
 template <class Real>
 std::vector<FieldError> field_errors(std::span<const Real> forecast, std::span<const Real> reference,

@@ -16,6 +16,7 @@ void add_matmul_cases(const Exec& exec, const std::string& suffix);
 void add_matmul_avit_cases(const Exec& exec, const std::string& suffix);
 void add_pointwise_cases(const Exec& exec, const std::string& suffix);
 void add_attention_cases(const Exec& exec, const std::string& suffix);
+void add_window_attention_cases(const Exec& exec, const std::string& suffix);
 void add_avit_ti_cases(const Exec& exec, const std::string& suffix);
 void add_avit_s_cases(const Exec& exec, const std::string& suffix);
 void add_avit_b_cases(const Exec& exec, const std::string& suffix);

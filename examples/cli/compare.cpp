@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string first, second;
+  std::string first, second, model;
   double tolerance = 1e-6;
   int threads = 0;
   bool all = false, json = false, quiet = false;
@@ -218,10 +218,12 @@ void report(const Options& options, const std::string& second, const std::vector
 void compare_with_golden(const Options& options, const io::TensorFile& weights, const fs::path& manifest) {
   const Golden golden = read_golden(manifest);
   std::vector<Difference> rows = differences(weights, golden.weights);
-  const io::Recognised network = io::recognise(io::named_shapes(golden.weights));
-  std::vector<ModelEntry> entries = fitting(golden.model);
-  std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
-  if (entries.empty()) refuse_unlisted(golden.model, network);
+  const Network network{.sizes = io::recognise(io::named_shapes(golden.weights))};
+  Wanted wanted = golden.model;
+  wanted.name = options.model;
+  std::vector<ModelEntry> entries = fitting(wanted);
+  std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.sizes.text(); });
+  if (entries.empty()) refuse_unlisted(wanted, network);
   const std::vector<float> y = output_of(weights, options.first, entries.front(), golden.given);
   rows.push_back(difference<float>("output of the golden case", y, golden.output));
   report(options, manifest.string(), rows, "");
@@ -232,7 +234,8 @@ void compare_weights(const Options& options, const io::TensorFile& first) {
   std::vector<Difference> rows = differences(first, second);
   const bool same_names = std::ranges::all_of(rows, [](const Difference& d) { return d.mismatch.empty(); });
   const io::Recognised network = io::recognise(io::named_shapes(first));
-  std::vector<ModelEntry> entries = embed::compiled_models();
+  std::vector<ModelEntry> entries = fitting({.name = options.model, .grid = {}});
+  if (entries.empty()) refuse_unlisted({.name = options.model, .grid = {}}, {.sizes = network});
   std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
   std::string note;
   if (same_names && !entries.empty()) {
@@ -250,6 +253,7 @@ void compare_weights(const Options& options, const io::TensorFile& first) {
 void run(const Options& options) {
   const io::TensorFile weights = open_weights(options.first);
   if (weights.tensors.empty()) fail(options.first, ": holds no tensors");
+  network_of(weights, options.first);  // refuses a folder of two networks
   const KokkosThreads kokkos(options.threads);
   const fs::path second = options.second;
   if (second.extension() == ".json") {
@@ -273,6 +277,8 @@ void add_compare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   command.add_option("FIRST", options->first, "Weights in any format")->required();
   command.add_option("SECOND", options->second, "Weights, or a golden manifest (.json) or folder of such")->required();
+  command.add_option("--model", options->model,
+                     "Compiled-in model that computes the outputs; default: the first that fits");
   command
       .add_option("--tolerance", options->tolerance, "Largest relative difference allowed, |a - b| / |b| per tensor")
       ->check(CLI::NonNegativeNumber)

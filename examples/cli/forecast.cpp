@@ -1,5 +1,6 @@
 #include <examples/cli/commands.hpp>
 #include <examples/cli/forecast_result.hpp>
+#include <examples/cli/interruption.hpp>
 #include <examples/cli/machine.hpp>
 #include <examples/cli/models.hpp>
 #include <examples/cli/output_folder.hpp>
@@ -26,7 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string model, weights, data, output, title;
+  std::string model, weights, data, problem, output, title;
   std::size_t sample = 0, start = 0, pictures = 4;
   int frames = 0, steps = 0, threads = 0;
   std::vector<int> labels, boundaries;
@@ -43,7 +44,8 @@ struct Timings {
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// The compiled-in model for these weights and this file: the one that reads the most frames the file can give.
-ModelEntry model_for(const Options& options, const io::Recognised& weights, const io::DatasetInfo& info) {
+ModelEntry model_for(const Options& options, const Network& network, const io::DatasetInfo& info) {
+  const io::Recognised& weights = network.sizes;
   constexpr int patch = 16;
   if (info.height % patch != 0 || info.width % patch != 0)
     fail(options.data, ": frames have ", info.height, "x", info.width, " points, wanted multiples of ", patch);
@@ -58,7 +60,7 @@ ModelEntry model_for(const Options& options, const io::Recognised& weights, cons
       fail(options.weights, ": holds weights of ", weights.text(), ", wanted ", recognise(named.front()).text());
   }
   std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != weights.text(); });
-  if (entries.empty()) refuse_unlisted(wanted, weights);
+  if (entries.empty()) refuse_unlisted(wanted, network);
 
   const auto frames_of = [](const ModelEntry& entry) { return static_cast<std::size_t>(entry.frames); };
   const std::size_t fewest = std::ranges::min(entries, {}, frames_of).frames;
@@ -101,6 +103,7 @@ std::vector<float> roll_out(const embed::Model& model, const ModelEntry& entry, 
     timings.steps.push_back(seconds_since(start));
     if (step == 1) timings.first_result = seconds_since_start();
     guard(next, info, step, limit);
+    Interruption::check();
     history.observe(next.data());
     progress.advance();
   }
@@ -160,11 +163,12 @@ void print(const nlohmann::ordered_json& about, const ForecastResult& result, co
 }
 
 void run(Options options) {
+  const Interruption interruption;
   OutputFolder output(options.output, "forecast.json");
-  const io::Dataset data = io::open_dataset(options.data);
+  const io::Dataset data = io::open_dataset(options.data, options.problem);
   const io::DatasetInfo& info = data.info();
   const io::TensorFile weights = open_weights(options.weights);
-  const ModelEntry entry = model_for(options, io::recognise(io::named_shapes(weights)), info);
+  const ModelEntry entry = model_for(options, network_of(weights, options.weights), info);
   if (options.labels.empty()) options.labels = info.labels;
   if (options.boundaries.empty()) options.boundaries = {info.boundaries.begin(), info.boundaries.end()};
 
@@ -175,6 +179,7 @@ void run(Options options) {
   load_weights(weights, options.weights, entry, model);
   model.condition({.labels = options.labels, .boundaries = {options.boundaries[0], options.boundaries[1]}});
   timings.weights = seconds_since(start);
+  Interruption::check();
 
   const auto frames = static_cast<std::size_t>(entry.frames);
   const std::vector<float> window = data.read_frames(options.sample, options.start, frames);
@@ -190,7 +195,10 @@ void run(Options options) {
   nlohmann::ordered_json about;
   output.fill([&](const std::filesystem::path& folder) {
     Progress progress("writing", steps, options.quiet);
-    const ForecastFiles files = write_forecast(folder, result, options.pictures, [&] { progress.advance(); });
+    const ForecastFiles files = write_forecast(folder, result, options.pictures, [&] {
+      progress.advance();
+      Interruption::check();
+    });
     about = summary(options, entry, info, result, files, timings, limit);
     io::write_text(folder / "forecast.json", about.dump(1) + "\n");
     if (!files.note.empty() && !options.quiet) std::cerr << "fieldstep: " << files.note << '\n';
@@ -209,7 +217,9 @@ void add_forecast(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   command.add_option("--weights", options->weights, "PyTorch checkpoint, safetensors, Flax msgpack or HF folder")
       ->required();
-  command.add_option("--data", options->data, "PDEBench HDF5 file")->required();
+  command.add_option("--data", options->data, "File of PDEBench, Poseidon or the Well")->required();
+  command.add_option("--problem", options->problem,
+                     "Poseidon's name of the set, such as NS-PwC or CE-RP; default: the file's name if it is one");
   command.add_option("--output", options->output, "Folder for the results, made anew")->required();
   command.add_option("--model", options->model, "Compiled-in model; default: the one that the weights belong to");
   command.add_option("--sample", options->sample, "Simulation within the file, from 0")->capture_default_str();

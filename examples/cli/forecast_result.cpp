@@ -54,13 +54,18 @@ void write_picture(const std::filesystem::path& path, const ForecastResult& resu
   io::write_panels(path, panels);
 }
 
-/// The fields of a frame for ParaView, Vx and Vy as one vector.
+/// Whether two fields are the components of a velocity, as any of the sets calls them.
+bool is_velocity(const std::string& x, const std::string& y) {
+  return (x == "Vx" && y == "Vy") || (x == "u" && y == "v") || (x == "velocity_x" && y == "velocity_y");
+}
+
+/// The fields of a frame for ParaView, a velocity as one vector.
 void append_arrays(std::vector<io::VtiArray>& arrays, const io::DatasetInfo& info, std::span<const float> frame,
                    const std::string& suffix) {
   const std::size_t points = points_of(info);
   for (std::size_t f = 0; f < info.fields.size(); ++f) {
     const auto part = frame.subspan(f * points, points);
-    if (info.fields[f] == "Vy" && f > 0 && info.fields[f - 1] == "Vx") {
+    if (f > 0 && is_velocity(info.fields[f - 1], info.fields[f])) {
       arrays.back().name = "velocity" + suffix;
       arrays.back().components.push_back(part);
     } else {

@@ -28,6 +28,18 @@ struct Options {
 using Json = nlohmann::ordered_json;
 
 Json json_of(const io::Recognised& network) {
+  if (network.family == "poseidon")
+    return {{"variant", network.variant},
+            {"embed_dim", network.embed_dim},
+            {"depths", network.depths},
+            {"num_heads", network.num_heads},
+            {"skip_connections", network.skip_connections},
+            {"patch_size", network.patch_size},
+            {"num_channels", network.num_channels},
+            {"num_out_channels", network.num_out_channels},
+            {"residual_model", network.residual_model},
+            {"use_conditioning", network.use_conditioning},
+            {"use_absolute_embeddings", network.absolute_positions}};
   return {{"variant", network.variant}, {"embed_dim", network.embed_dim}, {"heads", network.heads},
           {"blocks", network.blocks},   {"states", network.states},       {"bias", network.bias}};
 }
@@ -94,7 +106,8 @@ void describe_models(const Options& options) {
 void describe_weights(const Options& options) {
   const io::TensorFile file = open_weights(options.subject);
   const std::vector<io::NamedShape> shapes = io::named_shapes(file);
-  const io::Recognised network = io::recognise(shapes);
+  const Network known = network_of(file, options.subject);
+  const io::Recognised& network = known.sizes;
   std::map<std::string, std::size_t> dtypes;
   std::uint64_t count = 0;
   for (const io::StoredTensor& tensor : file.tensors) {
@@ -120,8 +133,11 @@ void describe_weights(const Options& options) {
   for (auto at = dtypes.begin(); at != dtypes.end(); ++at)
     std::cout << (at == dtypes.begin() ? "" : ", ") << at->second << " x " << at->first;
   std::cout << ")\n";
-  for (const auto& [key, value] : file.metadata) std::cout << "  " << key << ": " << value << '\n';
+  for (const auto& [key, value] : file.metadata)
+    if (key != "config") std::cout << "  " << key << ": " << value << '\n';  // config.json, several screens long
   std::cout << (models.empty() ? "No model for them is compiled in.\n" : "Compiled-in models for them:\n");
+  if (models.empty() && !network.family.empty())
+    std::cout << "Add to examples/cli/CMakeLists.txt: " << model_line({}, known) << '\n';
   if (!models.empty()) std::cout << listing(models);
   if (options.params) print_tree(shapes);
 }
@@ -134,7 +150,7 @@ void run(Options options) {
   if (!options.subject.empty()) {
     const auto& known = embed::compiled_models();
     if (std::ranges::none_of(known, [&](const ModelEntry& e) { return e.name == options.subject; }) &&
-        !options.subject.starts_with("avit-"))
+        !options.subject.starts_with("avit-") && !options.subject.starts_with("poseidon-"))
       fail(options.subject, ": is neither a weight file nor a compiled-in model");
     options.model.name = options.subject;
   }

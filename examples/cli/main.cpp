@@ -1,4 +1,5 @@
 #include <examples/cli/commands.hpp>
+#include <examples/cli/interruption.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/version.hpp>
 
@@ -41,6 +42,8 @@ int main(int argc, char* argv[]) {
     }
     if (!std::cout.flush()) fieldstep::fail("standard output: cannot be written");
     return 0;
+  } catch (const fieldstep::cli::Interruption::Request& request) {
+    fieldstep::cli::end_by(request);
   } catch (const fieldstep::Error& error) {
     return complain(error.what(), error.fault() == Fault::usage ? 2 : 1);
   } catch (const std::bad_alloc&) {

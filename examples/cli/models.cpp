@@ -31,20 +31,44 @@ std::array<int, 2> parse_grid(const std::string& text) {
   return grid;
 }
 
-/// How the wanted model is added to the program.
-std::string cmake_line(const Wanted& wanted, const io::Recognised& weights) {
-  std::string variant = wanted.name.starts_with("avit-") ? wanted.name.substr(5) : weights.variant;
+std::string number(std::int64_t n) { return n > 0 ? std::to_string(n) : "<n>"; }
+
+std::string avit_line(const Wanted& wanted, const io::Recognised& sizes) {
+  const std::string variant = wanted.name.starts_with("avit-") ? wanted.name.substr(5) : sizes.variant;
   const bool published = variant == "Ti" || variant == "S" || variant == "B" || variant == "L";
-  const auto number = [](auto n) { return n > 0 ? std::to_string(n) : "<n>"; };
-  std::string line =
-      "fieldstep_add_model(fieldstep_program FAMILY avit VARIANT " + (variant.empty() ? "<name>" : variant);
+  std::string line = "FAMILY avit VARIANT " + (variant.empty() ? "<name>" : variant);
   if (!published)
-    line += " EMBED_DIM " + number(weights.embed_dim) + " HEADS " + number(weights.heads) + " BLOCKS " +
-            number(weights.blocks);
-  if (weights.states > 0 && weights.states != 12) line += " STATES " + number(weights.states);
-  if (weights.bias == "continuous" || weights.bias == "none") line += " BIAS " + weights.bias;
+    line +=
+        " EMBED_DIM " + number(sizes.embed_dim) + " HEADS " + number(sizes.heads) + " BLOCKS " + number(sizes.blocks);
+  if (sizes.states > 0 && sizes.states != 12) line += " STATES " + number(sizes.states);
+  if (sizes.bias == "continuous" || sizes.bias == "none") line += " BIAS " + sizes.bias;
   return line + " GRID " + (wanted.grid.empty() ? "<height>x<width>" : wanted.grid) + " FRAMES " +
-         number(wanted.frames) + " FIELDS " + number(wanted.fields) + ")";
+         number(wanted.frames) + " FIELDS " + number(wanted.fields);
+}
+
+std::string poseidon_line(const Wanted& wanted, const Network& network) {
+  const io::Recognised& sizes = network.sizes;
+  const std::string variant = wanted.name.starts_with("poseidon-") ? wanted.name.substr(9) : sizes.variant;
+  const bool published = variant == "T" || variant == "S" || variant == "B" || variant == "L";
+  std::string line = "FAMILY poseidon VARIANT " + (variant.empty() ? "<name>" : variant);
+  if (!published)
+    line += " EMBED_DIM " + number(sizes.embed_dim) + " DEPTHS " + io::Recognised::listed(sizes.depths) + " HEADS " +
+            io::Recognised::listed(sizes.num_heads) + " SKIP_BLOCKS " + io::Recognised::listed(sizes.skip_connections);
+  if (!published && sizes.patch_size != 4) line += " PATCH " + number(sizes.patch_size);
+  const std::int64_t window = network.config ? network.config->window_size : 0;
+  const std::int64_t image = network.config ? network.config->image_size : 0;
+  if (!published || (window > 0 && window != 16)) line += " WINDOW " + number(window);
+  if (!published || (image > 0 && image != 128)) line += " IMAGE_SIZE " + number(image);
+  if (sizes.residual_model == "resnet") line += " RESIDUAL resnet";
+  if (sizes.family == "poseidon" && !sizes.use_conditioning) line += " UNCONDITIONED";
+  if (sizes.absolute_positions) line += " ABSOLUTE_POSITIONS";
+  if (network.config && network.config->learn_residual) line += " LEARN_RESIDUAL";
+  std::string grid = wanted.grid;
+  if (grid.empty()) grid = image > 0 ? number(image) + "x" + number(image) : "<height>x<width>";
+  line += " GRID " + grid + " FIELDS " + number(wanted.fields > 0 ? wanted.fields : sizes.num_channels);
+  if (sizes.num_out_channels > 0 && sizes.num_out_channels != 4)
+    line += " OUT_CHANNELS " + number(sizes.num_out_channels);
+  return line;
 }
 
 }  // namespace
@@ -68,20 +92,26 @@ std::vector<ModelEntry> fitting(const Wanted& wanted) {
   return entries;
 }
 
+std::string model_line(const Wanted& wanted, const Network& network) {
+  const bool poseidon = network.sizes.family == "poseidon" || wanted.name.starts_with("poseidon-");
+  return "fieldstep_add_model(fieldstep_program " +
+         (poseidon ? poseidon_line(wanted, network) : avit_line(wanted, network.sizes)) + ")";
+}
+
 ModelEntry choose(const Wanted& wanted) {
   const std::vector<ModelEntry> entries = fitting(wanted);
   if (entries.empty()) refuse_unlisted(wanted);
   return entries.front();
 }
 
-void refuse_unlisted(const Wanted& wanted, const io::Recognised& weights) {
+void refuse_unlisted(const Wanted& wanted, const Network& network) {
   std::string text = wanted.name.empty() ? "no model" : "no " + wanted.name;
   if (!wanted.grid.empty()) text += " on " + wanted.grid;
   if (wanted.frames > 0) text += " with " + std::to_string(wanted.frames) + " frames";
   if (wanted.fields > 0) text += (wanted.frames > 0 ? " and " : " with ") + std::to_string(wanted.fields) + " fields";
-  if (!weights.family.empty()) text += " for weights of " + weights.text();
+  if (!network.sizes.family.empty()) text += " for weights of " + network.sizes.text();
   fail_usage(text, " is compiled into this program, which has\n", listing(embed::compiled_models()),
-             "Add to examples/cli/CMakeLists.txt: ", cmake_line(wanted, weights));
+             "Add to examples/cli/CMakeLists.txt: ", model_line(wanted, network));
 }
 
 std::string listing(const std::vector<ModelEntry>& entries) {

@@ -1,8 +1,9 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <fieldstep/embed/registry.hpp>
-#include <fieldstep/io/recognise.hpp>
+#include <fieldstep/io/scot_config.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,18 @@ struct Wanted {
 /// The compiled-in models that fit, in the order of their list.
 std::vector<ModelEntry> fitting(const Wanted& wanted);
 
-/// The first that fits; otherwise says what is there and the CMake line that would add it. `weights` fills in what the
-/// command line leaves open.
+/// What is known of the network that a weight file belongs to.
+struct Network {
+  io::Recognised sizes{};
+  std::optional<io::ScotConfig> config{};  ///< of a folder: what no shape tells
+};
+
+/// The CMake line that adds a model to the program. `network` fills in what the command line leaves open.
+std::string model_line(const Wanted& wanted, const Network& network);
+
+/// The first that fits; otherwise says what is there and the line that would add it.
 ModelEntry choose(const Wanted& wanted);
-[[noreturn]] void refuse_unlisted(const Wanted& wanted, const io::Recognised& weights = {});
+[[noreturn]] void refuse_unlisted(const Wanted& wanted, const Network& network = {});
 
 /// A line a model.
 std::string listing(const std::vector<ModelEntry>& entries);

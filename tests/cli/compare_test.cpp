@@ -62,3 +62,9 @@ TEST_CASE("compare: files of different networks differ", "[cli][compare]") {
   CHECK_THAT(ended.err, ContainsSubstring("only in the first"));
   CHECK(complained(run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + "none.tar"}), 1));
 }
+
+TEST_CASE("compare: --model names the network that computes", "[cli][compare]") {
+  const std::string checkpoint = goldens + "ckpt_micro.tar";
+  CHECK(run_fieldstep({"compare", checkpoint, checkpoint, "--model", "avit-micro"}).code == 0);
+  CHECK(run_fieldstep({"compare", checkpoint, checkpoint, "--model", "avit-Q"}).code == 2);
+}

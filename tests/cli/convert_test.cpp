@@ -53,3 +53,42 @@ TEST_CASE("convert: a refusal leaves nothing behind", "[cli][convert]") {
       complained(run_fieldstep({"convert", "--checkpoint", checkpoint, "--output", scratch / "no/w.safetensors"}), 1));
   CHECK(scratch.size() == 0);
 }
+
+TEST_CASE("convert: ScOT's weights of every format, with what their configuration says", "[cli][convert][poseidon]") {
+  const ScratchFolder scratch;
+  const std::string poseidon = FIELDSTEP_GOLDEN_DIR "/poseidon/", tree = scratch / "w.msgpack",
+                    tensors = scratch / "w.safetensors";
+  REQUIRE(run_fieldstep({"convert", "--checkpoint", poseidon + "hf_tiny", "--output", tree}).code == 0);
+  CHECK(run_fieldstep({"compare", poseidon + "hf_tiny.msgpack", tree, "--tolerance", "0"}).code == 0);
+  REQUIRE(run_fieldstep({"convert", "--checkpoint", poseidon + "hf_tiny", "--output", tensors}).code == 0);
+  CHECK(run_fieldstep({"compare", poseidon + "hf_tiny.msgpack", tensors, "--tolerance", "0"}).code == 0);
+  const auto metadata = nlohmann::json::parse(run_fieldstep({"info", tensors, "--json"}).out).at("metadata");
+  CHECK(metadata.at("fieldstep.family") == "poseidon");
+  const auto config = nlohmann::json::parse(metadata.at("fieldstep.config").get<std::string>());
+  CHECK(config.at("window_size") == 8);
+  CHECK(config.at("image_size") == 64);
+  CHECK(config.at("depths") == std::vector<int>{4, 4, 4, 4});
+  CHECK(complained(run_fieldstep({"convert", "--checkpoint", poseidon + "hf_tiny", "--output", tree, "--variant", "T"}),
+                   1));
+}
+
+TEST_CASE("convert: a merge starts a compiled-in model, and says what is new", "[cli][convert][merge]") {
+  const ScratchFolder scratch;
+  const std::string merged = scratch / "w.safetensors", checkpoint = goldens + "ckpt_micro.tar";
+  const auto merge = [&](const std::string& from, std::vector<std::string> more) {
+    std::vector<std::string> arguments{"convert", "--checkpoint", from, "--output", merged, "--merge"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_fieldstep(arguments);
+  };
+  const Ended same = merge(checkpoint, {"--model", "avit-micro"});
+  REQUIRE(same.code == 0);
+  CHECK_THAT(same.out, ContainsSubstring("89 kept"));
+  CHECK(run_fieldstep({"compare", checkpoint, merged, "--tolerance", "0"}).code == 0);
+  std::filesystem::remove(merged);
+  CHECK(complained(merge(checkpoint, {}), 2));
+  CHECK(merge(checkpoint, {"--model", "avit-Q"}).code == 2);
+  const Ended other = merge(FIELDSTEP_GOLDEN_DIR "/poseidon/hf_tiny", {"--model", "avit-micro"});
+  CHECK(complained(other, 1));
+  CHECK_THAT(other.err, ContainsSubstring("nothing in common"));
+  CHECK(scratch.size() == 0);
+}

@@ -169,3 +169,33 @@ TEST_CASE("forecast: an output that cannot be written gets one sentence and is n
   CHECK_THAT(full.err, ContainsSubstring((scratch / "out/").string()) && ContainsSubstring("cannot be written"));
   CHECK(scratch.size() == 2);
 }
+
+TEST_CASE("forecast: a file of the Well goes through with labels, one of Poseidon's only by its problem",
+          "[cli][forecast]") {
+  const ScratchFolder scratch;
+  const std::string flow = FIELDSTEP_SAMPLE_DIR "/poseidon/NS-PwC.nc";
+  const Ended named = forecast(flow, scratch / "out", {"--labels", "8,6,7,9", "--steps", "1", "--json"});
+  REQUIRE(named.code == 0);
+  CHECK(nlohmann::json::parse(named.out).at("set") == "Poseidon NS-PwC");
+  const Ended wrong = forecast(flow, scratch / "wrong", {"--problem", "NS-Pwc"});
+  CHECK(complained(wrong, 2));
+  CHECK_THAT(wrong.err, ContainsSubstring("wanted one of NS-Sines"));
+  const Ended oblong = forecast(FIELDSTEP_SAMPLE_DIR "/the_well/shear_flow_Reynolds_1e3_Schmidt_1e0.hdf5",
+                                scratch / "wrong", {"--labels", "3,9,1,2"});
+  CHECK(oblong.code == 2);
+  CHECK_THAT(oblong.err, ContainsSubstring("GRID 64x128"));
+  CHECK(scratch.size() == 1);
+}
+
+TEST_CASE("forecast: Ctrl-C leaves nothing behind, and the shell sees it", "[cli][forecast]") {
+  const ScratchFolder scratch;
+  // Waits for the hidden folder, interrupts, and tells how the program ended and what is there.
+  const std::string script = "cd " + scratch.path().string() + " || exit 9; " + FIELDSTEP_PROGRAM +
+                             " forecast --weights " + weights + " --data " + shallow_water +
+                             " --output out --steps 100000 --quiet & child=$!; "
+                             "for i in $(seq 500); do ls -d .out.*.partial >/dev/null 2>&1 && break; sleep 0.02; done; "
+                             "sleep 0.3; kill -TERM $child; wait $child; echo $?; ls -A";
+  const Ended ended = run({"sh", "-c", script});
+  CHECK(ended.out == "143\n");
+  CHECK(ended.err.find("fieldstep:") == ended.err.npos);
+}

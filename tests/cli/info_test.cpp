@@ -39,3 +39,31 @@ TEST_CASE("info: what it does not know gets one sentence", "[cli][info]") {
   CHECK(complained(run_fieldstep({"info", "nothing"}), 1));
   CHECK(complained(run_fieldstep({"info", goldens + "../README.md"}), 1));
 }
+
+TEST_CASE("info: a ScOT that is not compiled in is answered with the line that adds it", "[cli][info][poseidon]") {
+  const std::string poseidon = FIELDSTEP_GOLDEN_DIR "/poseidon/";
+  const Ended folder = run_fieldstep({"info", poseidon + "hf_tiny_bin"});
+  REQUIRE(folder.code == 0);
+  CHECK_THAT(folder.out, ContainsSubstring("Poseidon ScOT (embed_dim 4, depths 1,1, heads 1,2, skip blocks 1,0"));
+  CHECK_THAT(folder.out, ContainsSubstring(
+                             "fieldstep_add_model(fieldstep_program FAMILY poseidon VARIANT <name> EMBED_DIM 4 DEPTHS "
+                             "1,1 HEADS 1,2 SKIP_BLOCKS 1,0 WINDOW 4 IMAGE_SIZE 16 GRID 16x16 FIELDS 4)"));
+  const auto about = nlohmann::json::parse(run_fieldstep({"info", poseidon + "hf_tiny.msgpack", "--json"}).out);
+  CHECK(about.at("family") == "poseidon");
+  CHECK(about.at("tensors") == 844);
+  CHECK(about.at("configuration").at("num_heads") == std::vector<int>{1, 1, 2, 4});
+}
+
+TEST_CASE("info: a folder whose configuration is of other weights is refused", "[cli][info][poseidon]") {
+  namespace fs = std::filesystem;
+  const ScratchFolder scratch;
+  const fs::path poseidon = fs::path(FIELDSTEP_GOLDEN_DIR) / "poseidon";
+  fs::copy_file(poseidon / "hf_tiny_bin/pytorch_model.bin", scratch / "pytorch_model.bin");
+  fs::copy_file(poseidon / "hf_tiny/config.json", scratch / "config.json");
+  const Ended mixed = run_fieldstep({"info", scratch.path().string()});
+  CHECK(complained(mixed, 1));
+  CHECK_THAT(mixed.err, ContainsSubstring("config.json: describes Poseidon ScOT (embed_dim 4, depths 4,4,4,4") &&
+                            ContainsSubstring("the weights beside it are of"));
+  std::ofstream(scratch / "config.json") << R"({"depths": "deep"})";
+  CHECK_THAT(run_fieldstep({"info", scratch.path().string()}).err, ContainsSubstring("depths: found 'deep'"));
+}

@@ -33,6 +33,8 @@ inline float draw_initial(const Init& init, Framework framework, std::uint32_t b
       return torch ? uniform() : 0.0f;
     case Init::Law::embedding:
       return random_normal(bits) * (torch ? 1.0f : static_cast<float>(std::sqrt(1.0 / init.flax_fan_in)));
+    case Init::Law::normal:
+      return torch ? random_normal(bits) * static_cast<float>(init.value) : lecun_normal();
     case Init::Law::constant:
       break;
   }

@@ -10,7 +10,9 @@
 #include <boost/hana/pair.hpp>
 #include <boost/hana/tuple.hpp>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace fieldstep {
 
@@ -21,9 +23,10 @@ struct Init {
     bias,       ///< PyTorch: as the weight it belongs to; Flax: zero
     constant,   ///< value
     embedding,  ///< PyTorch: N(0, 1); Flax: N(0, 1/features)
+    normal,     ///< PyTorch: N(0, value^2), Hugging Face's initializer_range; Flax: LeCun normal over flax_fan_in
   };
   Law law = Law::constant;
-  double value = 0;     ///< of law constant
+  double value = 0;     ///< of laws constant and normal
   int fan_in = 1;       ///< PyTorch's: second axis times the kernel's area
   int flax_fan_in = 1;  ///< Flax's: all axes of the kernel but its last (jax's in_axis, out_axis)
 };
@@ -34,6 +37,9 @@ constexpr Init init_weight(int fan_in, int flax_fan_in) {
 }
 constexpr Init init_weight(int fan_in) { return init_weight(fan_in, fan_in); }
 constexpr Init init_bias(int fan_in) { return {.law = Init::Law::bias, .fan_in = fan_in}; }
+constexpr Init init_normal(double deviation, int flax_fan_in) {
+  return {.law = Init::Law::normal, .value = deviation, .flax_fan_in = flax_fan_in};
+}
 constexpr Init init_embedding(int features) { return {.law = Init::Law::embedding, .flax_fan_in = features}; }
 
 /// Accessor of a member, in the form Boost.Hana's Struct wants.
@@ -93,12 +99,23 @@ concept ParamArray = requires(const Member& m) {
   m.begin(), std::tuple_size<Member>::value;
 };
 
+/// Children of different types that the original keeps in one list: named 0, 1, ... as an array's elements are.
+template <class Member>
+concept ParamTuple = !ParamArray<Member> && requires {
+  std::tuple_size<Member>::value;
+};
+
 /// Calls visit(path, leaf, init) for every parameter, depth first, in declaration order (the state dict's order).
 template <class P, class Visit>
 constexpr void for_each_param(P& params, const Visit& visit, const ParamPath& path = {}) {
   if constexpr (ParamArray<std::remove_const_t<P>>) {
     int index = 0;
     for (auto& element : params) for_each_param(element, visit, path / index++);
+  } else if constexpr (ParamTuple<std::remove_const_t<P>>) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (for_each_param(std::get<I>(params), visit, path / static_cast<int>(I)), ...);
+    }
+    (std::make_index_sequence<std::tuple_size_v<std::remove_const_t<P>>>());
   } else {
     boost::hana::for_each(boost::hana::accessors<std::remove_const_t<P>>(),
                           boost::hana::fuse([&](auto member_name, auto get) {

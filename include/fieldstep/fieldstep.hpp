@@ -5,18 +5,27 @@
 
 #include <fieldstep/blocks/attention.hpp>
 #include <fieldstep/blocks/axial_attention.hpp>
+#include <fieldstep/blocks/conditional_layer_norm.hpp>
 #include <fieldstep/blocks/continuous_position_bias.hpp>
+#include <fieldstep/blocks/convnext_block.hpp>
 #include <fieldstep/blocks/drop_path.hpp>
 #include <fieldstep/blocks/hmlp_output.hpp>
 #include <fieldstep/blocks/hmlp_stem.hpp>
 #include <fieldstep/blocks/instance_norm.hpp>
 #include <fieldstep/blocks/layer_norm.hpp>
 #include <fieldstep/blocks/linear.hpp>
+#include <fieldstep/blocks/log_position_bias.hpp>
 #include <fieldstep/blocks/mlp.hpp>
+#include <fieldstep/blocks/patch_embedding.hpp>
+#include <fieldstep/blocks/patch_merging.hpp>
+#include <fieldstep/blocks/patch_recovery.hpp>
+#include <fieldstep/blocks/patch_unmerging.hpp>
 #include <fieldstep/blocks/relative_position_bias.hpp>
 #include <fieldstep/blocks/rms_instance_norm.hpp>
 #include <fieldstep/blocks/space_time_block.hpp>
 #include <fieldstep/blocks/subsampled_linear.hpp>
+#include <fieldstep/blocks/swin_layer.hpp>
+#include <fieldstep/blocks/windowed_cosine_attention.hpp>
 
 #include <fieldstep/core/arena.hpp>
 #include <fieldstep/core/error.hpp>
@@ -62,6 +71,8 @@
 #include <fieldstep/models/avit.hpp>
 #include <fieldstep/models/avit_expand.hpp>
 #include <fieldstep/models/avit_variants.hpp>
+#include <fieldstep/models/scot.hpp>
+#include <fieldstep/models/scot_variants.hpp>
 
 #include <fieldstep/ops/attention.hpp>
 #include <fieldstep/ops/conv2d.hpp>

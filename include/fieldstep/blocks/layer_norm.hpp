@@ -1,7 +1,8 @@
 #pragma once
 #include <fieldstep/core/exec.hpp>
 #include <fieldstep/core/params.hpp>
-#include <fieldstep/ops/attention.hpp>  // normalise_heads
+#include <fieldstep/ops/attention.hpp>   // normalise_heads
+#include <fieldstep/ops/layer_norm.hpp>  // ChannelAffine
 
 namespace fieldstep::blocks {
 
@@ -25,6 +26,12 @@ struct LayerNorm {
   static void forward(const Exec& exec, const Weights& w, Batched<Real, Dim> x, double eps = 1e-5) {
     ops::normalise_heads<1, Dim>(exec, x.extent(0), Dim, w.weight.data_handle(), w.bias.data_handle(), eps,
                                  x.data_handle());
+  }
+
+  /// The norm as ops::layer_norm takes it. Number of samples, time and memory are those of a conditional norm, in whose
+  /// place it may stand.
+  static ops::ChannelAffine<Real> affine(const Weights& w, int, const Real*, Real*) {
+    return {w.weight.data_handle(), w.bias.data_handle()};
   }
 };
 

@@ -29,4 +29,17 @@ struct ResidualEpilogue {
   }
 };
 
+/// Stores residual + x W; residual: (rows, stride), may be where the result goes.
+template <class Real>
+struct AddEpilogue {
+  const Real* residual;
+  std::ptrdiff_t stride;
+
+  template <int L>
+  [[gnu::always_inline]] auto columns(int column) const {
+    return
+        [at = residual + column, step = stride](int row, vec<Real, L> sums) { return load<L>(at + row * step) + sums; };
+  }
+};
+
 }  // namespace fieldstep::ops

@@ -19,18 +19,19 @@ struct ChannelAffine {
 namespace detail {
 
 /// y = base + keep * (scale * (x - mean) / sqrt(var + eps) + shift) in every row of Dim channels; base and keep may be
-/// null for 0 and 1.
-template <int Dim, class Exec, class Real>
+/// null for 0 and 1. source(row) says which row of x becomes row `row` of y.
+template <int Dim, class Exec, class Real, class Source>
 void layer_norm(const Exec& exec, int samples, int positions, const Real* x, const ChannelAffine<Real>& affine,
-                double eps, const Real* base, const Real* keep, Real* y) {
+                double eps, const Real* base, const Real* keep, Real* y, const Source& source) {
   constexpr int L = lanes_for<Real>(Dim), vectors = Dim / L;
   for_ranges(exec, samples * positions, [=](int begin, int end) {
     for (int row = begin; row < end; ++row) {
       const int sample = row / positions;
       const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * Dim;
+      const Real* from = x + static_cast<std::ptrdiff_t>(source(row)) * Dim;
       const Real *scale = affine.scale + sample * affine.step, *shift = affine.shift + sample * affine.step;
       vec<Real, L> v[vectors], total{}, squares{};
-      for (int c = 0; c < vectors; ++c) total += v[c] = load<L>(x + at + c * L);
+      for (int c = 0; c < vectors; ++c) total += v[c] = load<L>(from + c * L);
       const Real mean = sum<Real, L>(total) / Dim;
       for (int c = 0; c < vectors; ++c) v[c] -= mean, squares += v[c] * v[c];
       const Real rstd = 1 / std::sqrt(sum<Real, L>(squares) / Dim + static_cast<Real>(eps));
@@ -54,14 +55,23 @@ template <int Dim, class Exec, class Real>
 void layer_norm(const Exec& exec, int samples, int positions, const Real* x, const ChannelAffine<Real>& affine,
                 double eps, Real* y) {
   detail::layer_norm<Dim>(exec, samples, positions, x, affine, eps, static_cast<const Real*>(nullptr),
-                          static_cast<const Real*>(nullptr), y);
+                          static_cast<const Real*>(nullptr), y, [](int row) { return row; });
+}
+
+/// The same where the tokens also change places: token `row` of y is token source(row) of x, which must not be y.
+template <int Dim, class Exec, class Real, class Source>
+void layer_norm_from(const Exec& exec, int samples, int positions, const Real* x, const Source& source,
+                     const ChannelAffine<Real>& affine, double eps, Real* y) {
+  detail::layer_norm<Dim>(exec, samples, positions, x, affine, eps, static_cast<const Real*>(nullptr),
+                          static_cast<const Real*>(nullptr), y, source);
 }
 
 /// x += keep * layer_norm(branch): the end of a residual branch in Swin V2. keep: a factor a sample, null for 1.
 template <int Dim, class Exec, class Real>
 void add_layer_norm(const Exec& exec, int samples, int positions, Real* x, const Real* branch,
                     const ChannelAffine<Real>& affine, double eps, const Real* keep = nullptr) {
-  detail::layer_norm<Dim>(exec, samples, positions, branch, affine, eps, static_cast<const Real*>(x), keep, x);
+  detail::layer_norm<Dim>(exec, samples, positions, branch, affine, eps, static_cast<const Real*>(x), keep, x,
+                          [](int row) { return row; });
 }
 
 /// As layer_norm, one thread a token, for any execution space: yardstick of the tests, and the device path.

@@ -118,8 +118,8 @@ struct ScOT {
   };
   template <class R, int... I>
   static auto encoder_of(std::integer_sequence<int, I...>) -> LayerList<std::tuple<EncoderStage<R, I>...>>;
-  template <class R,
-            int... I>  // the original counts the decoder from the coarsest stage
+  /// The original counts the decoder from the coarsest stage.
+  template <class R, int... I>
   static auto decoder_of(std::integer_sequence<int, I...>) -> LayerList<std::tuple<DecoderStage<R, stages - 1 - I>...>>;
   template <class R, int... I>
   static auto skips_of(std::integer_sequence<int, I...>) -> std::tuple<typename Stage<I>::template Skips<R>...>;
@@ -197,9 +197,8 @@ struct ScOT {
     for_each_stage([&]<int I>() {
       using S = Stage<I>;
       r[I] = {"stage input", n * S::size, I == 0 ? 0 : I - 1, I};
-      r[stages + I] = {"skip", n * S::size, I, 2 * stages - 1 - I + 1};
+      r[stages + I] = {"skip", n * S::size, I, 2 * stages - I};
       widest = std::max(widest, n * S::positions * std::max<std::size_t>(4 * S::dim, S::hidden));
-      widest = std::max(widest, n * S::positions * 4 * S::dim);
       if constexpr (I > 0) widest = std::max(widest, n * (2 * std::size_t{S::size} + Stage<I - 1>::size));
       finest = std::max<std::size_t>(finest, n * S::size);
       channels = std::max<std::size_t>(channels, S::dim);

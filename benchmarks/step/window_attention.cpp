@@ -45,8 +45,9 @@ void add_pointwise(const Exec& exec, const std::string& suffix) {
   const std::string shape =
       "/" + std::to_string(Side) + "x" + std::to_string(Side) + "x" + std::to_string(Dim) + suffix;
   add_small_case("add_layer_norm" + shape, exec, {.bytes = 12. * count}, [=] {
-    ops::add_layer_norm<Dim>(exec, 1, positions, x.data(), static_cast<const float*>(branch.data()),
-                             ops::ChannelAffine<float>{affine.data(), affine.data()}, 1e-5);
+    ops::add_layer_norm<Dim>(exec, 1, positions, static_cast<const float*>(x.data()),
+                             static_cast<const float*>(branch.data()),
+                             ops::ChannelAffine<float>{affine.data(), affine.data()}, 1e-5, x.data());
     exec.fence("add_layer_norm");
   });
   add_small_case("depthwise_conv" + shape, exec, {98. * count, 8. * count}, [=] {

@@ -48,7 +48,7 @@ class GoldenCase {
                    arena_.data());
     }
     weights_ = bind<typename Net::Weights>(static_cast<const Real*>(arena_.data()));
-    prepared_ = Net::prepare(weights_, memory_.data());
+    prepared_ = Net::prepare(weights_, {}, memory_.data());
     for (const auto& input : manifest_.json().at("inputs")) {
       if (input.at("arg") == "pixel_values") {
         const auto shape = input.at("shape").template get<std::vector<int>>();

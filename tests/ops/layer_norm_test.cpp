@@ -42,11 +42,12 @@ TEMPLATE_TEST_CASE_SIG("layer_norm: agrees with the naive version, in place too;
 TEST_CASE("add_layer_norm: the norm times keep is added", "[ops][layer_norm]") {
   constexpr int Dim = 24;
   const Tokens<double, Dim> tokens;
-  const auto norm = constant<double>(tokens.x.size()), x = drawn<double>("base", tokens.x.size());
+  const auto norm = constant<double>(tokens.x.size()), x = constant<double>(tokens.x.size());
   const auto keep = drawn<double>("keep", samples);
   ops::layer_norm<Dim>(Exec(), samples, positions, tokens.x.data(), tokens.affine(Dim), 1e-5, norm.data());
-  ops::add_layer_norm<Dim>(Exec(), samples, positions, x.data(), static_cast<const double*>(tokens.x.data()),
-                           tokens.affine(Dim), 1e-5, keep.data());
+  ops::add_layer_norm<Dim>(Exec(), samples, positions, static_cast<const double*>(tokens.base.data()),
+                           static_cast<const double*>(tokens.x.data()), tokens.affine(Dim), 1e-5, x.data(),
+                           static_cast<const double*>(keep.data()));
   for (std::size_t i = 0; i < x.size(); ++i)
     CHECK(std::abs(x.data()[i] - tokens.base.data()[i] - keep.data()[i / (positions * Dim)] * norm.data()[i]) < 1e-14);
 }

@@ -48,21 +48,23 @@ struct SwinLayer {
     const Real* mlp = nullptr;
   };
 
-  /// Overwrites x. time: one a sample; shift: of the windows, in tokens.
+  /// Overwrites y, which may be x. time: one a sample; shift: of the windows, in tokens.
   template <class Exec>
   static void forward(const Exec& exec, const Weights& w, const Prepared& prepared, int samples, const Real* time,
-                      int shift, double eps, Real* x, const TokenScratch<Real>& scratch, const Keep& keep = {}) {
+                      int shift, double eps, const Real* x, Real* y, const TokenScratch<Real>& scratch,
+                      const Keep& keep = {}) {
     const int tokens = samples * positions;
     Real* attended = scratch.wide + static_cast<std::ptrdiff_t>(tokens) * 3 * Dim;
+    const Real* branch = scratch.branch;
     Attention::forward(exec, w.attention, prepared, samples, shift, x, scratch.wide, attended, scratch.branch);
-    ops::add_layer_norm<Dim>(exec, samples, positions, x, static_cast<const Real*>(scratch.branch),
-                             Norm::affine(w.norm_before, samples, time, scratch.affine), eps, keep.attention);
-    ops::matmul(exec, tokens, ops::RowsLoader<Real>{x, Dim}, w.fc1, scratch.wide, Hidden,
+    ops::add_layer_norm<Dim>(exec, samples, positions, x, branch,
+                             Norm::affine(w.norm_before, samples, time, scratch.affine), eps, y, keep.attention);
+    ops::matmul(exec, tokens, ops::RowsLoader<Real>{y, Dim}, w.fc1, scratch.wide, Hidden,
                 ops::BiasGeluEpilogue<Real>{w.fc1_bias.data_handle()});
     ops::matmul(exec, tokens, ops::RowsLoader<Real>{scratch.wide, Hidden}, w.fc2, scratch.branch, Dim,
                 ops::BiasEpilogue<Real>{w.fc2_bias.data_handle()});
-    ops::add_layer_norm<Dim>(exec, samples, positions, x, static_cast<const Real*>(scratch.branch),
-                             Norm::affine(w.norm_after, samples, time, scratch.affine), eps, keep.mlp);
+    ops::add_layer_norm<Dim>(exec, samples, positions, static_cast<const Real*>(y), branch,
+                             Norm::affine(w.norm_after, samples, time, scratch.affine), eps, y, keep.mlp);
   }
 };
 

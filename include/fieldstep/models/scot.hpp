@@ -19,6 +19,9 @@
 
 namespace fieldstep::models {
 
+/// Nothing: what a run of ScOT depends on, the lead time, is an input.
+struct ScotConditions {};
+
 /// Poseidon's ScOT: from one frame of fields to the frame a lead time later, by a U-shaped Swin V2 transformer whose
 /// norms depend on the lead time.
 ///   Config: ScotDefaults and its like; Grid: one frame, fields = input channels
@@ -32,7 +35,9 @@ struct ScOT {
                 "ScOT: depths, heads and skip_blocks need one entry a stage");
   static_assert(Grid::height % Config::patch == 0 && Grid::width % Config::patch == 0,
                 "ScOT: height and width must be multiples of patch");
-  static constexpr int fields = Grid::fields, out_fields = Config::out_channels, pixels = Grid::height * Grid::width;
+  static constexpr int frames = 1, fields = Grid::fields, out_fields = Config::out_channels;
+  static constexpr int height = Grid::height, width = Grid::width, pixels = height * width;
+  using Conditions = ScotConditions;
 
   template <int Dim>
   using Norm = std::conditional_t<Config::use_conditioning, blocks::ConditionalLayerNorm<Real, Dim>,
@@ -153,7 +158,7 @@ struct ScOT {
   static constexpr std::size_t prepared_size = arena_count<Prepared>();
 
   /// Fills prepared_size numbers at `memory`.
-  static Prepared prepare(const Weights& w, Real* memory) {
+  static Prepared prepare(const Weights& w, const Conditions&, Real* memory) {
     Prepared p = bind<Prepared>(memory);
     for_each_stage([&]<int I>() {
       for (std::size_t j = 0; j < Stage<I>::depth; ++j) {
@@ -258,11 +263,10 @@ struct ScOT {
     for_each_stage([&]<int I>() {
       using S = Stage<I>;
       Real *in = at(I), *h = at(stages + I);
-      std::copy_n(in, static_cast<std::ptrdiff_t>(samples) * S::size, h);
       for (int j = 0; j < S::depth; ++j)
         S::Layer::forward(exec, encoder_stage<I>(w).blocks[static_cast<std::size_t>(j)],
                           std::get<I>(prepared.encoder)[static_cast<std::size_t>(j)], samples, time,
-                          j % 2 == 0 ? 0 : S::shift, Config::layer_norm_eps, h, scratch);
+                          j % 2 == 0 ? 0 : S::shift, Config::layer_norm_eps, j == 0 ? in : h, h, scratch);
       if constexpr (I + 1 < stages)
         Merging<I>::forward(exec, encoder_stage<I>(w).downsample, samples, time, h, in, at(I + 1), scratch.affine);
       for (const auto& block : std::get<I>(w.residual_blocks))
@@ -276,7 +280,7 @@ struct ScOT {
       for (int j = 0; j < S::depth; ++j)  // the last block of a stage is never shifted
         S::Layer::forward(exec, decoder_stage<I>(w).blocks[static_cast<std::size_t>(j)],
                           std::get<I>(prepared.decoder)[static_cast<std::size_t>(j)], samples, time,
-                          (S::depth - 1 - j) % 2 == 0 ? 0 : S::shift, Config::layer_norm_eps, h, scratch);
+                          (S::depth - 1 - j) % 2 == 0 ? 0 : S::shift, Config::layer_norm_eps, h, h, scratch);
       if constexpr (I > 0)
         Unmerging<I>::forward(exec, decoder_stage<I>(w).upsample, samples, time, h, at(stages + I - 1), scratch.wide,
                               scratch.affine);

@@ -66,12 +66,12 @@ void layer_norm_from(const Exec& exec, int samples, int positions, const Real* x
                           static_cast<const Real*>(nullptr), y, source);
 }
 
-/// x += keep * layer_norm(branch): the end of a residual branch in Swin V2. keep: a factor a sample, null for 1.
+/// y = x + keep * layer_norm(branch): the end of a residual branch in Swin V2. y may be x; keep: a factor a sample, null
+/// for 1.
 template <int Dim, class Exec, class Real>
-void add_layer_norm(const Exec& exec, int samples, int positions, Real* x, const Real* branch,
-                    const ChannelAffine<Real>& affine, double eps, const Real* keep = nullptr) {
-  detail::layer_norm<Dim>(exec, samples, positions, branch, affine, eps, static_cast<const Real*>(x), keep, x,
-                          [](int row) { return row; });
+void add_layer_norm(const Exec& exec, int samples, int positions, const Real* x, const Real* branch,
+                    const ChannelAffine<Real>& affine, double eps, Real* y, const Real* keep = nullptr) {
+  detail::layer_norm<Dim>(exec, samples, positions, branch, affine, eps, x, keep, y, [](int row) { return row; });
 }
 
 /// As layer_norm, one thread a token, for any execution space: yardstick of the tests, and the device path.

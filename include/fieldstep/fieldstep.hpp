@@ -5,6 +5,7 @@
 
 #include <fieldstep/blocks/attention.hpp>
 #include <fieldstep/blocks/axial_attention.hpp>
+#include <fieldstep/blocks/batch_norm.hpp>
 #include <fieldstep/blocks/conditional_layer_norm.hpp>
 #include <fieldstep/blocks/continuous_position_bias.hpp>
 #include <fieldstep/blocks/convnext_block.hpp>
@@ -21,10 +22,14 @@
 #include <fieldstep/blocks/patch_recovery.hpp>
 #include <fieldstep/blocks/patch_unmerging.hpp>
 #include <fieldstep/blocks/relative_position_bias.hpp>
+#include <fieldstep/blocks/resnet_block.hpp>
 #include <fieldstep/blocks/rms_instance_norm.hpp>
 #include <fieldstep/blocks/space_time_block.hpp>
 #include <fieldstep/blocks/subsampled_linear.hpp>
 #include <fieldstep/blocks/swin_layer.hpp>
+#include <fieldstep/blocks/swin_stage.hpp>
+#include <fieldstep/blocks/token_embedding.hpp>
+#include <fieldstep/blocks/token_scratch.hpp>
 #include <fieldstep/blocks/windowed_cosine_attention.hpp>
 
 #include <fieldstep/core/arena.hpp>
@@ -77,10 +82,12 @@
 #include <fieldstep/ops/attention.hpp>
 #include <fieldstep/ops/conv2d.hpp>
 #include <fieldstep/ops/depthwise_conv.hpp>
+#include <fieldstep/ops/dropout.hpp>
 #include <fieldstep/ops/epilogues.hpp>
 #include <fieldstep/ops/layer_norm.hpp>
 #include <fieldstep/ops/loaders.hpp>
 #include <fieldstep/ops/matmul.hpp>
+#include <fieldstep/ops/resample.hpp>
 #include <fieldstep/ops/standardise.hpp>
 #include <fieldstep/ops/statistics.hpp>
 #include <fieldstep/ops/vec.hpp>

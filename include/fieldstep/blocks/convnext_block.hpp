@@ -1,5 +1,7 @@
 #pragma once
+#include <fieldstep/blocks/token_scratch.hpp>
 #include <fieldstep/core/params.hpp>
+#include <fieldstep/core/trace.hpp>
 #include <fieldstep/ops/depthwise_conv.hpp>
 #include <fieldstep/ops/epilogues.hpp>
 #include <fieldstep/ops/layer_norm.hpp>
@@ -35,17 +37,34 @@ struct ConvNeXtBlock {
   };
   using Weights = Params<const Real>;
 
-  /// Overwrites x. branch: samples x positions x Dim; hidden: samples x positions x Hidden; affine: 2 samples x Dim.
-  template <class Exec>
+  /// Overwrites x.
+  template <class Exec, class Tracer = NoTrace>
   static void forward(const Exec& exec, const Weights& w, int samples, const Real* time, double eps, Real* x,
-                      Real* branch, Real* hidden, Real* affine) {
+                      const TokenScratch<Real>& scratch, const Tracer& trace = {}) {
     const int tokens = samples * positions;
+    Real *branch = scratch.branch, *hidden = scratch.wide;
+    const auto show = [&](const char* name, int channels, const Real* data) {
+      if constexpr (Tracer::active) trace(name, "bijc", {samples, Rows, Columns, channels}, data);
+    };
     ops::depthwise_conv<Rows, Columns, Dim, kernel>(exec, samples, static_cast<const Real*>(x), w.dwconv.data_handle(),
                                                     w.dwconv_bias.data_handle(), branch);
+    show("dwconv", Dim, branch);
     ops::layer_norm<Dim>(exec, samples, positions, static_cast<const Real*>(branch),
-                         Norm::affine(w.norm, samples, time, affine), eps, branch);
+                         Norm::affine(w.norm, samples, time, scratch.affine), eps, branch);
+    show("norm", Dim, branch);
+    if constexpr (Tracer::active) {
+      ops::matmul(exec, tokens, ops::RowsLoader<Real>{branch, Dim}, w.pwconv1, hidden, Hidden,
+                  ops::BiasEpilogue<Real>{w.pwconv1_bias.data_handle()});
+      show("pwconv1", Hidden, hidden);
+    }
     ops::matmul(exec, tokens, ops::RowsLoader<Real>{branch, Dim}, w.pwconv1, hidden, Hidden,
                 ops::BiasGeluEpilogue<Real>{w.pwconv1_bias.data_handle()});
+    show("act", Hidden, hidden);
+    if constexpr (Tracer::active) {
+      ops::matmul(exec, tokens, ops::RowsLoader<Real>{hidden, Hidden}, w.pwconv2, branch, Dim,
+                  ops::BiasEpilogue<Real>{w.pwconv2_bias.data_handle()});
+      show("pwconv2", Dim, branch);
+    }
     ops::matmul(exec, tokens, ops::RowsLoader<Real>{hidden, Hidden}, w.pwconv2, x, Dim,
                 ops::ResidualEpilogue<Real, Dim>{
                     w.pwconv2_bias.data_handle(), w.weight.data_handle(), x, nullptr, positions, {}});

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cmath>
+#include <vector>
 
 namespace fieldstep::blocks {
 
@@ -41,16 +42,40 @@ struct LogPositionBias {
   static void table(const Weights& w, Real* bias) {
     for (int dy = 0; dy < side; ++dy)
       for (int dx = 0; dx < side; ++dx) {
-        const Real y = coordinate(dy - Window + 1), x = coordinate(dx - Window + 1);
-        std::array<Real, Heads> logits{};
-        for (int u = 0; u < hidden; ++u) {
-          const Real a = w.weight1(u, 0) * y + w.weight1(u, 1) * x + w.bias1(u);
-          if (a > 0)
-            for (int head = 0; head < Heads; ++head) logits[static_cast<std::size_t>(head)] += w.weight2(head, u) * a;
-        }
+        const std::array<Real, Heads> logit = logits(w, dy, dx);
         for (int head = 0; head < Heads; ++head)
-          bias[(head * side + dy) * side + dx] = 16 / (1 + std::exp(-logits[static_cast<std::size_t>(head)]));
+          bias[(head * side + dy) * side + dx] = 16 / (1 + std::exp(-logit[static_cast<std::size_t>(head)]));
       }
+  }
+
+  /// Shows the hidden layer before its ReLU, and what the sigmoid takes.
+  template <class Tracer>
+  static void show(const Weights& w, const Tracer& trace) {
+    std::vector<Real> units, all;
+    for (int dy = 0; dy < side; ++dy)
+      for (int dx = 0; dx < side; ++dx) {
+        for (int u = 0; u < hidden; ++u) units.push_back(unit(w, u, dy, dx));
+        const std::array<Real, Heads> logit = logits(w, dy, dx);
+        all.insert(all.end(), logit.begin(), logit.end());
+      }
+    trace("0", "ijc", {side, side, hidden}, units.data());
+    trace("", "ijn", {side, side, Heads}, all.data());
+  }
+
+ private:
+  /// Hidden unit u before its ReLU, at row dy and column dx of the table.
+  static Real unit(const Weights& w, int u, int dy, int dx) {
+    return w.weight1(u, 0) * coordinate(dy - Window + 1) + w.weight1(u, 1) * coordinate(dx - Window + 1) + w.bias1(u);
+  }
+
+  static std::array<Real, Heads> logits(const Weights& w, int dy, int dx) {
+    std::array<Real, Heads> sum{};
+    for (int u = 0; u < hidden; ++u) {
+      const Real a = unit(w, u, dy, dx);
+      if (a > 0)
+        for (int head = 0; head < Heads; ++head) sum[static_cast<std::size_t>(head)] += w.weight2(head, u) * a;
+    }
+    return sum;
   }
 };
 

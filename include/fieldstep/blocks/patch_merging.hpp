@@ -1,5 +1,6 @@
 #pragma once
 #include <fieldstep/core/params.hpp>
+#include <fieldstep/core/trace.hpp>
 #include <fieldstep/ops/layer_norm.hpp>
 #include <fieldstep/ops/matmul.hpp>
 
@@ -45,13 +46,19 @@ struct PatchMerging {
   };
 
   /// Overwrites y; affine: memory of the norm, 2 samples x 2 Dim.
-  template <class Exec>
+  template <class Exec, class Tracer = NoTrace>
   static void forward(const Exec& exec, const Weights& w, int samples, const Real* time, const Real* x,
-                      const Real* skip, Real* y, Real* affine) {
+                      const Real* skip, Real* y, Real* affine, const Tracer& trace = {}) {
+    const auto show = [&](const char* name) {
+      if constexpr (Tracer::active) trace(name, "bpc", {samples, rows * columns, 2 * Dim}, y);
+    };
     ops::matmul(exec, samples * rows * columns, NeighbourLoader{x, skip}, w.reduction, y, 2 * Dim,
                 ops::PlainEpilogue<Real>{});
+    show("reduction");
     ops::layer_norm<2 * Dim>(exec, samples, rows * columns, static_cast<const Real*>(y),
                              Norm::affine(w.norm, samples, time, affine), 1e-5, y);
+    show("norm");
+    show("");
   }
 };
 

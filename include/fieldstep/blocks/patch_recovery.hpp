@@ -1,7 +1,10 @@
 #pragma once
 #include <fieldstep/core/exec.hpp>
 #include <fieldstep/core/params.hpp>
+#include <fieldstep/core/trace.hpp>
 #include <fieldstep/ops/matmul.hpp>
+
+#include <vector>
 
 namespace fieldstep::blocks {
 
@@ -33,13 +36,23 @@ struct PatchRecovery {
   static constexpr std::size_t framed_size = std::size_t{Channels} * (height + 2 * border) * framed_width;
 
   /// Overwrites y, patches (samples, Rows, Columns, patch_size) and framed (samples x framed_size).
-  template <class Exec>
+  template <class Exec, class Tracer = NoTrace>
   static void forward(const Exec& exec, const Weights& w, int samples, const Real* x, Real* y, Real* patches,
-                      Real* framed) {
+                      Real* framed, const Tracer& trace = {}) {
     ops::matmul(exec, samples * Rows * Columns, ops::RowsLoader<Real>{x, Dim}, w.weight, patches, patch_size,
                 ops::PlainEpilogue<Real>{});
     frame(exec, w, samples, patches, framed);
     mix(exec, w, samples, framed, y);
+    if constexpr (Tracer::active) {
+      std::vector<Real> image;
+      for (int line = 0; line < samples * Channels * height; ++line) {
+        const int framed_line = line / height * (height + 2 * border) + border + line % height;
+        const Real* from = framed + static_cast<std::ptrdiff_t>(framed_line) * framed_width + border;
+        image.insert(image.end(), from, from + width);
+      }
+      trace("projection", "bcij", {samples, Channels, height, width}, image.data());
+      trace("", "bcij", {samples, Channels, height, width}, y);
+    }
   }
 
   /// Puts the patches in their places, with the bias.

@@ -1,34 +1,57 @@
 #pragma once
+#include <fieldstep/blocks/detail/trace.hpp>
 #include <fieldstep/blocks/log_position_bias.hpp>
 #include <fieldstep/core/params.hpp>
+#include <fieldstep/core/trace.hpp>
+#include <fieldstep/ops/dropout.hpp>
 #include <fieldstep/ops/matmul.hpp>
 #include <fieldstep/ops/window_attention.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 namespace fieldstep::blocks {
 
+/// Factors of dropout and stochastic depth of one block in training, null for 1.
+template <class Real>
+struct SwinKeep {
+  const Real* probabilities = nullptr;     ///< of attention: (samples * windows, Heads, length, length)
+  const Real* attended = nullptr;          ///< after attention's output projection: (samples * windows, length, Dim)
+  const Real* mlp = nullptr;               ///< after the MLP: (samples, Rows, Columns, Dim)
+  const Real* attention_branch = nullptr;  ///< stochastic depth: (samples)
+  const Real* mlp_branch = nullptr;
+};
+
+/// In place of SwinKeep, or of a list of them: inference, for which the code of dropout is not even compiled.
+struct NoKeep {
+  constexpr NoKeep operator[](int) const { return {}; }
+  template <class Real>
+  constexpr operator SwinKeep<Real>() const {
+    return {};
+  }
+};
+
 /// Multi-head self-attention within windows, queries and keys normalised, one learned temperature a head:
 ///   A = (q/|q|) (k/|k|)^T min(e^logit_scale, 100) + bias;  y = softmax(A) v Wo + bo
-/// Keys have no bias. x, y: (samples, Rows, Columns, Dim); the grid is padded to whole windows.
-/// Source: Liu et al. 2022, arXiv:2111.09883, section 3.3; transformers' Swinv2Attention.
-template <class Real, int Dim, int Heads, int Rows, int Columns, int Window, int TrainedWindow = 0>
+/// Keys have no bias, and without QkvBias queries and values have none. x, y: (samples, Rows, Columns, Dim); the grid
+/// is padded to whole windows. Source: Liu et al. 2022, arXiv:2111.09883, section 3.3; transformers' Swinv2Attention.
+template <class Real, int Dim, int Heads, int Rows, int Columns, int Window, int TrainedWindow = 0, bool QkvBias = true>
 struct WindowedCosineAttention {
   static_assert(Dim % Heads == 0, "WindowedCosineAttention: Dim must be a multiple of Heads");
   static constexpr int head_dim = Dim / Heads;
   using Bias = LogPositionBias<Real, Heads, Window, TrainedWindow>;
-  using Projection = Packed<const Real, LinearLayout<Dim, Dim>>;
 
   template <class R>
   struct Params {
+    using ProjectionBias = PresentIf<QkvBias, Tensor<R, Dim>>;
     Tensor<R, Heads, 1, 1> logit_scale{nullptr};
     typename Bias::template Params<R> bias;
     Packed<R, LinearLayout<Dim, Dim>> query;
-    Tensor<R, Dim> query_bias{nullptr};
+    ProjectionBias query_bias{nullptr};
     Packed<R, LinearLayout<Dim, Dim>> key, value;
-    Tensor<R, Dim> value_bias{nullptr};
+    ProjectionBias value_bias{nullptr};
     Packed<R, LinearLayout<Dim, Dim>> output;
     Tensor<R, Dim> output_bias{nullptr};
     using hana_accessors_impl =
@@ -58,28 +81,64 @@ struct WindowedCosineAttention {
     for (int head = 0; head < Heads; ++head)
       prepared.scale(head) = std::exp(std::min(w.logit_scale(head, 0, 0), Real(4.605170185988092)));  // ln 100
     Real* to = prepared.projection_bias.data_handle();
-    for (int c = 0; c < Dim; ++c) {
-      to[c] = w.query_bias(c);
-      to[Dim + c] = 0;
-      to[2 * Dim + c] = w.value_bias(c);
+    std::fill_n(to, 3 * Dim, Real(0));
+    if constexpr (QkvBias) {
+      std::copy_n(w.query_bias.data_handle(), Dim, to);
+      std::copy_n(w.value_bias.data_handle(), Dim, to + 2 * Dim);
     }
   }
 
   /// Overwrites y, qkv (samples, Rows, Columns, 3 Dim) and attended (samples, Rows, Columns, Dim). shift: of the
   /// windows, in tokens.
-  template <class Exec>
+  template <class Exec, class Keep = NoKeep, class Tracer = NoTrace>
   static void forward(const Exec& exec, const Weights& w, const Prepared& prepared, int samples, int shift,
-                      const Real* x, Real* qkv, Real* attended, Real* y) {
+                      const Real* x, Real* qkv, Real* attended, Real* y, const Keep& keep = {},
+                      const Tracer& trace = {}) {
     const int tokens = samples * Rows * Columns;
-    const Real* bias = prepared.projection_bias.data_handle();
+    const Real *pad = prepared.projection_bias.data_handle(), *in = qkv;
+    const Real *scale = prepared.scale.data_handle(), *bias = prepared.bias.data_handle();
+    constexpr bool exact = Tracer::active || !std::same_as<Keep, NoKeep>;  // shows or drops probabilities
     ops::matmul(exec, tokens, ops::RowsLoader<Real>{x, Dim}, std::array{w.query, w.key, w.value}, qkv, 3 * Dim,
-                ops::BiasEpilogue<Real>{bias});
-    ops::window_attention<Rows, Columns, Window, Heads, head_dim>(
-        exec, samples, shift, static_cast<const Real*>(qkv), bias,
-        static_cast<const Real*>(prepared.scale.data_handle()), static_cast<const Real*>(prepared.bias.data_handle()),
-        attended);
+                ops::BiasEpilogue<Real>{pad});
+    if constexpr (exact) {
+      const SwinKeep<Real> factors = keep;
+      std::vector<Real> probabilities(Tracer::active ? samples * probability_count : 0);
+      ops::window_attention_naive<Rows, Columns, Window, Heads, head_dim>(
+          exec, samples, shift, in, pad, scale, bias, attended, factors.probabilities,
+          Tracer::active ? probabilities.data() : nullptr);
+      if constexpr (Tracer::active) {
+        const auto self = trace / "self";
+        Bias::show(w.bias, self / "continuous_position_bias_mlp");
+        for (int part = 0; part < 3; ++part)
+          show(self, std::array{"query", "key", "value"}[static_cast<std::size_t>(part)], samples, shift,
+               in + part * Dim, 3 * Dim, pad + part * Dim);
+        self("dropout", "wnpq", {samples * Windows::windows, Heads, Windows::length, Windows::length},
+             probabilities.data());
+        show(self, "", samples, shift, attended, Dim);
+      }
+    } else {
+      ops::window_attention<Rows, Columns, Window, Heads, head_dim>(exec, samples, shift, in, pad, scale, bias,
+                                                                    attended);
+    }
     ops::matmul(exec, tokens, ops::RowsLoader<Real>{attended, Dim}, w.output, y, Dim,
                 ops::BiasEpilogue<Real>{w.output_bias.data_handle()});
+    if constexpr (exact) {
+      const SwinKeep<Real> factors = keep;
+      if (factors.attended)
+        ops::dropout_in_windows<Rows, Columns, Window, Dim>(exec, samples, shift, factors.attended, y);
+    }
+    if constexpr (Tracer::active) show(trace, "", samples, shift, y, Dim);
+  }
+
+ private:
+  using Windows = ops::WindowGrid<Rows, Columns, Window>;
+  static constexpr std::size_t probability_count =
+      std::size_t{Windows::windows} * Heads * Windows::length * Windows::length;
+
+  template <class Tracer>
+  static void show(const Tracer& trace, std::string_view name, int samples, int shift, const Real* tokens,
+                   std::ptrdiff_t stride, const Real* pad = nullptr) {
+    detail::show_windows<Rows, Columns, Window, Dim>(trace, name, samples, shift, tokens, stride, pad);
   }
 };
 

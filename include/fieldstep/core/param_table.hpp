@@ -84,10 +84,10 @@ constexpr auto make_param_table() {
 /// A model's parameters for run-time code (loaders, optimizers, reports): the flat table.
 using ParamTable = std::span<const ParamEntry>;
 
-/// Numbers in the original's tensors, the count papers quote.
+/// Numbers in the original's tensors, the count papers quote: without buffers.
 constexpr std::size_t param_count(ParamTable table) {
   std::size_t count = 0;
-  for (const ParamEntry& entry : table) count += entry.size;
+  for (const ParamEntry& entry : table) count += entry.init.trained ? entry.size : 0;
   return count;
 }
 

@@ -9,6 +9,7 @@
 #include <boost/hana/fuse.hpp>
 #include <boost/hana/pair.hpp>
 #include <boost/hana/tuple.hpp>
+#include <cstddef>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -29,9 +30,11 @@ struct Init {
   double value = 0;     ///< of laws constant and normal
   int fan_in = 1;       ///< PyTorch's: second axis times the kernel's area
   int flax_fan_in = 1;  ///< Flax's: all axes of the kernel but its last (jax's in_axis, out_axis)
+  bool trained = true;  ///< false: a buffer, such as the running mean of a batch norm
 };
 
 constexpr Init init_constant(double value) { return {.law = Init::Law::constant, .value = value}; }
+constexpr Init init_buffer(double value) { return {.value = value, .trained = false}; }
 constexpr Init init_weight(int fan_in, int flax_fan_in) {
   return {.law = Init::Law::weight, .fan_in = fan_in, .flax_fan_in = flax_fan_in};
 }
@@ -64,6 +67,14 @@ template <class... F>
 struct Fields {
   static constexpr auto apply() { return boost::hana::make_tuple(F::entry()...); }
 };
+
+/// The parameters of a part that a configuration leaves out.
+struct NoParams {
+  constexpr NoParams(std::nullptr_t = nullptr) {}  // initialised as the tensor in whose place it stands
+  using hana_accessors_impl = Fields<>;
+};
+template <bool Present, class Member>
+using PresentIf = std::conditional_t<Present, Member, NoParams>;
 
 /// A dotted path such as blocks.3.spatial.norm1.weight, usable in constant expressions.
 class ParamPath {

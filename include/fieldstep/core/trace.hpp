@@ -13,7 +13,7 @@ template <class Real>
 struct TraceTensor {
   std::string_view path;  ///< the original's module, such as blocks.0.spatial.norm1
   std::string_view axes;  ///< a letter an axis, slowest first: b batch, t frame, i row, j column, c channel, n head,
-                          ///< d channel of a head, p query position, q key position
+                          ///< d channel of a head, p query position, q key position, w window of a sample
   std::vector<int> extents;
   const Real* data;
 };

@@ -2,14 +2,16 @@
 #include <fieldstep/blocks/conditional_layer_norm.hpp>
 #include <fieldstep/blocks/convnext_block.hpp>
 #include <fieldstep/blocks/layer_norm.hpp>
-#include <fieldstep/blocks/patch_embedding.hpp>
 #include <fieldstep/blocks/patch_merging.hpp>
 #include <fieldstep/blocks/patch_recovery.hpp>
 #include <fieldstep/blocks/patch_unmerging.hpp>
-#include <fieldstep/blocks/swin_layer.hpp>
+#include <fieldstep/blocks/resnet_block.hpp>
+#include <fieldstep/blocks/swin_stage.hpp>
+#include <fieldstep/blocks/token_embedding.hpp>
 #include <fieldstep/core/arena.hpp>
 #include <fieldstep/core/param_table.hpp>
 #include <fieldstep/models/scot_variants.hpp>
+#include <fieldstep/ops/resample.hpp>
 
 #include <algorithm>
 #include <array>
@@ -33,11 +35,19 @@ struct ScOT {
   static_assert(Grid::frames == 1, "ScOT: reads one frame");
   static_assert(Config::heads.size() == stages && Config::skip_blocks.size() == stages,
                 "ScOT: depths, heads and skip_blocks need one entry a stage");
-  static_assert(Grid::height % Config::patch == 0 && Grid::width % Config::patch == 0,
-                "ScOT: height and width must be multiples of patch");
   static constexpr int frames = 1, fields = Grid::fields, out_fields = Config::out_channels;
   static constexpr int height = Grid::height, width = Grid::width, pixels = height * width;
   using Conditions = ScotConditions;
+
+  /// The image as the network sees it: the frame, or what it is resampled to.
+  static constexpr int image_height = Config::image_size > 0 ? Config::image_size : height;
+  static constexpr int image_width = Config::image_size > 0 ? Config::image_size : width;
+  static constexpr int image_pixels = image_height * image_width;
+  static constexpr bool resampled = image_height != height || image_width != width;
+  static_assert(!resampled || height == width, "ScOT: only square frames can be resampled to image_size");
+  static_assert(image_height % Config::patch == 0 && image_width % Config::patch == 0,
+                "ScOT: height and width must be multiples of patch");
+  static_assert(!Config::learn_residual || fields >= out_fields, "ScOT: learn_residual needs every output as an input");
 
   template <int Dim>
   using Norm = std::conditional_t<Config::use_conditioning, blocks::ConditionalLayerNorm<Real, Dim>,
@@ -51,21 +61,25 @@ struct ScOT {
   template <int I>
   struct Stage {
     static constexpr int dim = Config::embed_dim << I, depth = Config::depths[I];
-    static constexpr int rows = halved(Grid::height / Config::patch, I),
-                         columns = halved(Grid::width / Config::patch, I);
+    static constexpr int rows = halved(image_height / Config::patch, I),
+                         columns = halved(image_width / Config::patch, I);
     static constexpr int positions = rows * columns, size = positions * dim;
     /// The original fixes window and shift by the grid without padding.
-    static constexpr int nominal = std::min(Grid::height / Config::patch >> I, Grid::width / Config::patch >> I);
+    static constexpr int nominal = std::min(image_height, image_width) / Config::patch >> I;
     static constexpr int window = std::min(Config::window, nominal);
     static constexpr int shift = nominal <= Config::window ? 0 : Config::window / 2;
     static constexpr int hidden = Config::mlp_ratio * dim;
-    using Layer = blocks::SwinLayer<Real, Norm<dim>, dim, Config::heads[I], rows, columns, window, hidden>;
-    using Skip = blocks::ConvNeXtBlock<Real, Norm<dim>, dim, rows, columns>;
-    template <class R>
-    using Layers = std::array<typename Layer::template Params<R>, depth>;
+    static constexpr int trained_window = [] {
+      constexpr auto trained = Config::trained_windows;
+      return I < static_cast<int>(trained.size()) ? *(trained.begin() + I) : 0;
+    }();
+    using Layer = blocks::SwinLayer<Real, Norm<dim>, dim, Config::heads[I], rows, columns, window, hidden,
+                                    trained_window, Config::qkv_bias>;
+    using Skip =
+        std::conditional_t<Config::skip_block == SkipBlock::resnet, blocks::ResNetBlock<Real, dim, rows, columns>,
+                           blocks::ConvNeXtBlock<Real, Norm<dim>, dim, rows, columns>>;
     template <class R>
     using Skips = std::array<typename Skip::template Params<R>, Config::skip_blocks[I]>;
-    using Prepared = std::array<typename Layer::Prepared, depth>;
   };
   template <int I>
   using Merging = blocks::PatchMerging<Real, Norm<2 * Stage<I>::dim>, Stage<I>::dim, Stage<I>::rows, Stage<I>::columns>;
@@ -74,46 +88,30 @@ struct ScOT {
   using Unmerging =
       blocks::PatchUnmerging<Real, Norm<Stage<I>::dim / 2>, Stage<I>::dim, Stage<I - 1>::rows, Stage<I - 1>::columns>;
   using First = Stage<0>;
-  using Embedding = blocks::PatchEmbedding<Real, fields, First::dim, Config::patch, First::rows, First::columns>;
+  using Embedding = blocks::TokenEmbedding<Real, Norm<First::dim>, fields, First::dim, Config::patch, First::rows,
+                                           First::columns, Config::mask_token, Config::absolute_positions>;
   using Recovery = blocks::PatchRecovery<Real, First::dim, out_fields, Config::patch, First::rows, First::columns>;
-  using In = Batched<const Real, fields, Grid::height, Grid::width>;
-  using Out = Batched<Real, out_fields, Grid::height, Grid::width>;
+  using In = Batched<const Real, fields, height, width>;
+  using Out = Batched<Real, out_fields, height, width>;
 
  private:
   using Indices = std::make_integer_sequence<int, stages>;
 
-  template <class R>
-  struct Embeddings {
-    typename Embedding::template Params<R> patches;
-    typename Norm<First::dim>::template Params<R> norm;
-    using hana_accessors_impl =
-        Fields<Field<"patch_embeddings", &Embeddings::patches>, Field<"norm", &Embeddings::norm>>;
+  template <int I, bool Last = I + 1 == stages>
+  struct StageOf {
+    using Encoder = blocks::EncoderStage<Real, typename Stage<I>::Layer, Stage<I>::depth, Merging<I>>;
   };
-
-  template <class R, int I, bool Last = I + 1 == stages>
-  struct EncoderStage {
-    typename Stage<I>::template Layers<R> blocks;
-    typename Merging<I>::template Params<R> downsample;
-    using hana_accessors_impl =
-        Fields<Field<"blocks", &EncoderStage::blocks>, Field<"downsample", &EncoderStage::downsample>>;
+  template <int I>
+  struct StageOf<I, true> {
+    using Encoder = blocks::EncoderStage<Real, typename Stage<I>::Layer, Stage<I>::depth>;
   };
-  template <class R, int I>
-  struct EncoderStage<R, I, true> {
-    typename Stage<I>::template Layers<R> blocks;
-    using hana_accessors_impl = Fields<Field<"blocks", &EncoderStage::blocks>>;
+  template <int I, bool Finest = I == 0>
+  struct Upwards {
+    using Decoder = blocks::DecoderStage<Real, typename Stage<I>::Layer, Stage<I>::depth, Unmerging<I>>;
   };
-
-  template <class R, int I>
-  struct DecoderStage {
-    typename Stage<I>::template Layers<R> blocks;
-    typename Unmerging<I>::template Params<R> upsample;
-    using hana_accessors_impl =
-        Fields<Field<"blocks", &DecoderStage::blocks>, Field<"upsample", &DecoderStage::upsample>>;
-  };
-  template <class R>
-  struct DecoderStage<R, 0> {
-    typename Stage<0>::template Layers<R> blocks;
-    using hana_accessors_impl = Fields<Field<"blocks", &DecoderStage::blocks>>;
+  template <int I>
+  struct Upwards<I, true> {
+    using Decoder = blocks::DecoderStage<Real, typename Stage<I>::Layer, Stage<I>::depth>;
   };
 
   template <class Tuple>
@@ -121,20 +119,31 @@ struct ScOT {
     Tuple layers;
     using hana_accessors_impl = Fields<Field<"layers", &LayerList::layers>>;
   };
+
+ public:
+  /// The sides of the U at resolution I.
+  template <int I>
+  using Encoder = typename StageOf<I>::Encoder;
+  template <int I>
+  using Decoder = typename Upwards<I>::Decoder;
+
+ private:
   template <class R, int... I>
-  static auto encoder_of(std::integer_sequence<int, I...>) -> LayerList<std::tuple<EncoderStage<R, I>...>>;
+  static auto encoder_of(std::integer_sequence<int, I...>)
+      -> LayerList<std::tuple<typename Encoder<I>::template Params<R>...>>;
   /// The original counts the decoder from the coarsest stage.
   template <class R, int... I>
-  static auto decoder_of(std::integer_sequence<int, I...>) -> LayerList<std::tuple<DecoderStage<R, stages - 1 - I>...>>;
+  static auto decoder_of(std::integer_sequence<int, I...>)
+      -> LayerList<std::tuple<typename Decoder<stages - 1 - I>::template Params<R>...>>;
   template <class R, int... I>
   static auto skips_of(std::integer_sequence<int, I...>) -> std::tuple<typename Stage<I>::template Skips<R>...>;
   template <int... I>
-  static auto prepared_of(std::integer_sequence<int, I...>) -> std::tuple<typename Stage<I>::Prepared...>;
+  static auto prepared_of(std::integer_sequence<int, I...>) -> std::tuple<typename Encoder<I>::Prepared...>;
 
  public:
   template <class R>
   struct Params {
-    Embeddings<R> embeddings;
+    typename Embedding::template Params<R> embeddings;
     decltype(encoder_of<R>(Indices())) encoder;
     decltype(decoder_of<R>(Indices())) decoder;
     typename Recovery::template Params<R> patch_recovery;
@@ -150,10 +159,14 @@ struct ScOT {
   static ParamTable table() { return table_; }
   static constexpr std::size_t arena_size = arena_count<Params<Real>>();
 
-  /// Position biases and temperatures, which depend on the weights alone; both sides by resolution.
+  /// Position biases and temperatures, which depend on the weights alone; both sides by resolution. Fourier series.
   struct Prepared {
     decltype(prepared_of(Indices())) encoder, decoder;
-    using hana_accessors_impl = Fields<Field<"encoder", &Prepared::encoder>, Field<"decoder", &Prepared::decoder>>;
+    PresentIf<resampled, Tensor<Real, 2, height, image_height>> to_image{nullptr};
+    PresentIf<resampled, Tensor<Real, 2, image_height, height>> from_image{nullptr};
+    using hana_accessors_impl =
+        Fields<Field<"encoder", &Prepared::encoder>, Field<"decoder", &Prepared::decoder>,
+               Field<"to_image", &Prepared::to_image>, Field<"from_image", &Prepared::from_image>>;
   };
   static constexpr std::size_t prepared_size = arena_count<Prepared>();
 
@@ -161,11 +174,13 @@ struct ScOT {
   static Prepared prepare(const Weights& w, const Conditions&, Real* memory) {
     Prepared p = bind<Prepared>(memory);
     for_each_stage([&]<int I>() {
-      for (std::size_t j = 0; j < Stage<I>::depth; ++j) {
-        Stage<I>::Layer::Attention::prepare(encoder_stage<I>(w).blocks[j].attention, std::get<I>(p.encoder)[j]);
-        Stage<I>::Layer::Attention::prepare(decoder_stage<I>(w).blocks[j].attention, std::get<I>(p.decoder)[j]);
-      }
+      Encoder<I>::prepare(encoder_stage<I>(w), std::get<I>(p.encoder));
+      Decoder<I>::prepare(decoder_stage<I>(w), std::get<I>(p.decoder));
     });
+    if constexpr (resampled) {
+      ops::resampling_matrix<height, image_height>(p.to_image.data_handle());
+      ops::resampling_matrix<image_height, height>(p.from_image.data_handle());
+    }
     return p;
   }
 
@@ -192,13 +207,13 @@ struct ScOT {
 
   /// Places 0 ... stages - 1 hold the inputs of the encoder's stages, the next ones their results: the skips, in which
   /// the decoder then works.
-  enum Place { wide = 2 * stages, branch, affine, patches, framed, places };
+  enum Place { wide = 2 * stages, branch, affine, patches, framed, image, out_image, places };
 
   /// Steps: stage i of the encoder is i, of the decoder 2 stages - 1 - i, the recovery 2 stages.
-  static constexpr WorkspacePlan<places> make_plan() {
+  static constexpr WorkspacePlan<places> make_plan(int samples) {
     std::array<Region, places> r{};
     std::size_t widest = 0, finest = 0, channels = 0;
-    const std::size_t n = chunk;
+    const auto n = static_cast<std::size_t>(samples);
     for_each_stage([&]<int I>() {
       using S = Stage<I>;
       r[I] = {"stage input", n * S::size, I == 0 ? 0 : I - 1, I};
@@ -208,18 +223,23 @@ struct ScOT {
       finest = std::max<std::size_t>(finest, n * S::size);
       channels = std::max<std::size_t>(channels, S::dim);
     });
-    r[wide] = {"queries, keys, values and attended, or hidden", widest, 0, 2 * stages - 1};
-    r[branch] = {"branch", finest, 0, 2 * stages - 1};
-    r[affine] = {"scale and shift", 2 * n * channels, 0, 2 * stages - 1};
-    r[patches] = {"patches", n * First::positions * Recovery::patch_size, 2 * stages, 2 * stages};
-    r[framed] = {"framed image", n * Recovery::framed_size, 2 * stages, 2 * stages};
+    constexpr int last = 2 * stages;
+    r[wide] = {"queries, keys, values and attended, or hidden", widest, 0, last - 1};
+    r[branch] = {"branch", finest, 0, last - 1};
+    r[affine] = {"scale and shift", 2 * n * channels, 0, last - 1};
+    r[patches] = {"patches", n * First::positions * Recovery::patch_size, last, last};
+    r[framed] = {"framed image", n * Recovery::framed_size, last, last};
+    r[image] = {"resampled input", resampled ? n * fields * image_pixels : 0, 0, last};
+    r[out_image] = {"output to resample", resampled ? n * out_fields * image_pixels : 0, last, last};
     return plan_workspace(r);
   }
 
  public:
-  static constexpr auto plan = make_plan();
+  static constexpr auto plan = make_plan(chunk);
   /// Numbers of workspace a forward pass needs, for any batch.
   static constexpr std::size_t workspace_size = plan.count;
+  /// That of forward_full, where the whole batch goes through the network together.
+  static std::size_t full_workspace_size(int batch) { return make_plan(batch).count; }
 
   /// Multiply-adds x 2 of the linear layers, convolutions and products of attention.
   static constexpr double flop(int batch) {
@@ -228,12 +248,15 @@ struct ScOT {
       using S = Stage<I>;
       const double n = S::positions, d = S::dim, w = S::window * S::window;
       sum += 2 * S::depth * (4 * n * d * d + 2 * n * d * S::hidden + 2 * n * w * d);
-      sum += Config::skip_blocks[I] * (49 * n * d + 8 * n * d * d);
+      sum += Config::skip_blocks[I] *
+             (Config::skip_block == SkipBlock::resnet ? 18 * n * d * d : 49 * n * d + 8 * n * d * d);
       if constexpr (I + 1 < stages) sum += Merging<I>::rows * Merging<I>::columns * 8. * d * d;
       if constexpr (I > 0) sum += n * 2 * d * d + Stage<I - 1>::positions * d * d / 4;
     });
-    sum += First::positions * double(First::dim) * (Embedding::patch_size + Recovery::patch_size);
-    sum += 25. * out_fields * out_fields * pixels;
+    sum += First::positions * double(First::dim) * (Embedding::Patches::patch_size + Recovery::patch_size);
+    sum += 25. * out_fields * out_fields * image_pixels;
+    if constexpr (resampled)  // four real products with each side of the complex matrices
+      sum += 2. * height * image_height * ((fields + out_fields) * (height + image_height));
     return 2 * batch * sum;
   }
 
@@ -242,61 +265,116 @@ struct ScOT {
   template <class Exec>
   static void forward(const Exec& exec, const Weights& w, const Prepared& prepared, In x, const Real* time, Out y,
                       Real* workspace) {
-    for (int first = 0; first < x.extent(0); first += chunk) {
-      const int samples = std::min(chunk, x.extent(0) - first);
-      pass(exec, w, prepared, samples, x.data_handle() + std::ptrdiff_t{first} * fields * pixels, time + first,
-           y.data_handle() + std::ptrdiff_t{first} * out_fields * pixels, workspace);
-    }
+    for (int first = 0; first < x.extent(0); first += chunk)
+      pass(exec, w, prepared, plan, std::min(chunk, x.extent(0) - first),
+           x.data_handle() + std::ptrdiff_t{first} * fields * pixels, time + first,
+           y.data_handle() + std::ptrdiff_t{first} * out_fields * pixels, workspace, NoTraining(), NoTrace());
+    exec.fence("ScOT");
+  }
+
+  /// What training adds to a forward pass. Factors are 0 or 1 / (1 - rate); null for 1.
+  struct Training {
+    const Real* masked = nullptr;      ///< (batch, tokens): 1 where the mask token stands in for a patch
+    const Real* embeddings = nullptr;  ///< factors of the tokens' dropout: (batch, tokens, embed_dim)
+    /// Factors within the layers, encoder's and decoder's in the order of execution; null for none.
+    const blocks::SwinKeep<Real>* layers = nullptr;
+    /// ResNet skips normalise by the batch, and bring the running statistics here up to date; null: they use w's.
+    const Params<Real>* running = nullptr;
+  };
+
+  /// The same with masks, dropout, batch statistics and a trace of all activations. workspace:
+  /// full_workspace_size(batch) numbers.
+  template <class Exec, class Tracer = NoTrace>
+  static void forward_full(const Exec& exec, const Weights& w, const Prepared& prepared, In x, const Real* time, Out y,
+                           Real* workspace, const Training& training = {}, const Tracer& trace = {}) {
+    pass(exec, w, prepared, make_plan(x.extent(0)), x.extent(0), x.data_handle(), time, y.data_handle(), workspace,
+         training, trace);
     exec.fence("ScOT");
   }
 
  private:
-  template <class Exec>
-  static void pass(const Exec& exec, const Weights& w, const Prepared& prepared, int samples, const Real* x,
-                   const Real* time, Real* y, Real* workspace) {
-    const auto at = [=](int place) { return workspace + plan.offset[static_cast<std::size_t>(place)]; };
-    const blocks::TokenScratch<Real> scratch{at(wide), at(branch), at(affine)};
+  /// In place of Training: inference, for which its code is not even compiled.
+  struct NoTraining {};
 
-    Embedding::forward(exec, w.embeddings.patches, samples, x, at(0));
-    ops::layer_norm<First::dim>(exec, samples, First::positions, static_cast<const Real*>(at(0)),
-                                Norm<First::dim>::affine(w.embeddings.norm, samples, time, at(affine)), 1e-5, at(0));
+  template <class Exec, class Mode, class Tracer>
+  static void pass(const Exec& exec, const Weights& w, const Prepared& prepared, const WorkspacePlan<places>& where,
+                   int samples, const Real* x, const Real* time, Real* y, Real* workspace, const Mode& mode,
+                   const Tracer& trace) {
+    constexpr bool trains = std::is_same_v<Mode, Training>;
+    const auto at = [&](int place) { return workspace + where.offset[static_cast<std::size_t>(place)]; };
+    const blocks::TokenScratch<Real> scratch{at(wide), at(branch), at(affine)};
+    const auto layers_from = [&](int first) {
+      static const blocks::SwinKeep<Real> none[2 * layer_count];
+      if constexpr (trains)
+        return (mode.layers ? mode.layers : none) + first;
+      else
+        return blocks::NoKeep();
+    };
+
+    if constexpr (resampled) {
+      ops::resample<height, image_height>(exec, samples * fields, prepared.to_image.data_handle(), x, at(image));
+      x = at(image);
+    }
+    if constexpr (trains) {
+      Embedding::forward(exec, w.embeddings, samples, time, x, at(0), scratch.affine, mode.masked,
+                         trace / "embeddings");
+      if (mode.embeddings) ops::dropout(exec, samples * First::positions, First::dim, mode.embeddings, at(0));
+    } else {
+      Embedding::forward(exec, w.embeddings, samples, time, x, at(0), scratch.affine);
+    }
+    if constexpr (Tracer::active) trace("embeddings", "bpc", {samples, First::positions, First::dim}, at(0));
+
+    int layer = 0;  // in the order of execution
     for_each_stage([&]<int I>() {
       using S = Stage<I>;
-      Real *in = at(I), *h = at(stages + I);
-      for (int j = 0; j < S::depth; ++j)
-        S::Layer::forward(exec, encoder_stage<I>(w).blocks[static_cast<std::size_t>(j)],
-                          std::get<I>(prepared.encoder)[static_cast<std::size_t>(j)], samples, time,
-                          j % 2 == 0 ? 0 : S::shift, Config::layer_norm_eps, j == 0 ? in : h, h, scratch);
-      if constexpr (I + 1 < stages)
-        Merging<I>::forward(exec, encoder_stage<I>(w).downsample, samples, time, h, in, at(I + 1), scratch.affine);
-      for (const auto& block : std::get<I>(w.residual_blocks))
-        S::Skip::forward(exec, block, samples, time, Config::layer_norm_eps, h, scratch.branch, scratch.wide,
-                         scratch.affine);
+      Real* h = at(stages + I);
+      Encoder<I>::forward(exec, encoder_stage<I>(w), std::get<I>(prepared.encoder), samples, time, S::shift,
+                          Config::layer_norm_eps, at(I), h, I + 1 < stages ? at(I + 1) : nullptr, scratch,
+                          layers_from(layer), trace / "encoder" / "layers" / I);
+      layer += S::depth;
+      for (std::size_t j = 0; j < Config::skip_blocks[I]; ++j) {
+        const auto shown = trace / "residual_blocks" / I / static_cast<int>(j);
+        const auto& block = std::get<I>(w.residual_blocks)[j];
+        if constexpr (Config::skip_block == SkipBlock::resnet) {
+          const typename S::Skip::template Params<Real>* running = nullptr;
+          if constexpr (trains)
+            if (mode.running) running = &std::get<I>(mode.running->residual_blocks)[j];
+          S::Skip::forward(exec, block, samples, h, scratch, running);
+        } else {
+          S::Skip::forward(exec, block, samples, time, Config::layer_norm_eps, h, scratch, shown);
+        }
+        if constexpr (Tracer::active) shown("", "bpc", {samples, S::positions, S::dim}, h);
+      }
     });
     for_each_stage([&]<int J>() {
       constexpr int I = stages - 1 - J;
-      using S = Stage<I>;
-      Real* h = at(stages + I);
-      for (int j = 0; j < S::depth; ++j)  // the last block of a stage is never shifted
-        S::Layer::forward(exec, decoder_stage<I>(w).blocks[static_cast<std::size_t>(j)],
-                          std::get<I>(prepared.decoder)[static_cast<std::size_t>(j)], samples, time,
-                          (S::depth - 1 - j) % 2 == 0 ? 0 : S::shift, Config::layer_norm_eps, h, h, scratch);
-      if constexpr (I > 0)
-        Unmerging<I>::forward(exec, decoder_stage<I>(w).upsample, samples, time, h, at(stages + I - 1), scratch.wide,
-                              scratch.affine);
+      Decoder<I>::forward(exec, decoder_stage<I>(w), std::get<I>(prepared.decoder), samples, time, Stage<I>::shift,
+                          Config::layer_norm_eps, at(stages + I), I > 0 ? at(stages + I - 1) : nullptr, scratch,
+                          layers_from(layer), trace / "decoder" / "layers" / J);
+      layer += Stage<I>::depth;
     });
-    Recovery::forward(exec, w.patch_recovery, samples, at(stages), y, at(patches), at(framed));
-    if constexpr (Config::learn_residual) add_input(exec, samples, x, y);
+
+    Real* out = resampled ? at(out_image) : y;
+    Recovery::forward(exec, w.patch_recovery, samples, at(stages), out, at(patches), at(framed),
+                      trace / "patch_recovery");
+    if constexpr (Config::learn_residual) add_input(exec, samples, x, out);
+    if constexpr (resampled)
+      ops::resample<image_height, height>(exec, samples * out_fields, prepared.from_image.data_handle(),
+                                          static_cast<const Real*>(out), y);
   }
+
+  static constexpr int layer_count = [] {
+    int sum = 0;
+    for (const int depth : Config::depths) sum += depth;
+    return sum;
+  }();
 
   template <class Exec>
   static void add_input(const Exec& exec, int samples, const Real* x, Real* y) {
-    static_assert(!Config::learn_residual || fields >= out_fields,
-                  "ScOT: learn_residual needs every output as an input");
     for_ranges(exec, samples * out_fields, [=](int begin, int end) {
       for (int plane = begin; plane < end; ++plane) {
-        const Real* from = x + (std::ptrdiff_t{plane} / out_fields * fields + plane % out_fields) * pixels;
-        for (int i = 0; i < pixels; ++i) y[std::ptrdiff_t{plane} * pixels + i] += from[i];
+        const Real* from = x + (std::ptrdiff_t{plane} / out_fields * fields + plane % out_fields) * image_pixels;
+        for (int i = 0; i < image_pixels; ++i) y[std::ptrdiff_t{plane} * image_pixels + i] += from[i];
       }
     });
   }

@@ -1,5 +1,6 @@
 #pragma once
 #include <fieldstep/ops/statistics.hpp>
+#include <fieldstep/ops/window_attention.hpp>
 
 #include <string_view>
 #include <vector>
@@ -41,6 +42,25 @@ void show_part(const Tracer& trace, std::string_view name, int part, int batch, 
     y.insert(y.end(), from, from + Heads * Dim);
   }
   trace(name, "btijnd", {batch, frames, rows, columns, Heads, Dim}, y.data());
+}
+
+/// Shows Width numbers of every token, `stride` from token to token, window by window as the original keeps them; those
+/// of padded tokens are `pad`, or 0 where that is null.
+template <int Rows, int Columns, int Window, int Width, class Real, class Tracer>
+void show_windows(const Tracer& trace, std::string_view name, int samples, int shift, const Real* tokens,
+                  std::ptrdiff_t stride, const Real* pad = nullptr) {
+  using Windows = ops::WindowGrid<Rows, Columns, Window>;
+  std::vector<Real> y;
+  for (int item = 0; item < samples * Windows::windows; ++item)
+    for (int n = 0; n < Windows::length; ++n) {
+      const int token = Windows::place(item % Windows::windows, n, shift).token();
+      const Real* from = token < 0 ? pad : tokens + (item / Windows::windows * Rows * Columns + token) * stride;
+      if (from)
+        y.insert(y.end(), from, from + Width);
+      else
+        y.insert(y.end(), Width, Real(0));
+    }
+  trace(name, "wpc", {samples * Windows::windows, Windows::length, Width}, y.data());
 }
 
 }  // namespace fieldstep::blocks::detail

@@ -92,3 +92,5 @@
 #include <fieldstep/ops/statistics.hpp>
 #include <fieldstep/ops/vec.hpp>
 #include <fieldstep/ops/window_attention.hpp>
+
+#include <fieldstep/train/loss/channel_groups.hpp>

@@ -152,20 +152,6 @@ class AvitUnderTest {
   typename Net::Prepared prepared_;
 };
 
-/// Fills the weights with a manifest's formulas; every parameter must be there, in the original's shape.
-template <class Real>
-void load_formulas(const Manifest& manifest, ParamTable table, Real* arena) {
-  const std::vector<SourceTensor> params = manifest.params();
-  if (params.size() != table.size())
-    fail(manifest.path().string(), ": lists ", params.size(), " parameters, the network has ", table.size());
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    if (params[i].name != table[i].path.view() || !std::ranges::equal(params[i].shape, table[i].shape()))
-      fail(manifest.path().string(), ": parameter ", i, " is ", params[i].name, ", in the network it is ",
-           table[i].path.view(), ", or its shape differs");
-    import_param(table[i], manifest.values(params[i]).data(), arena);
-  }
-}
-
 /// A forward case of MPP's AViT: output, loss, statistics and activations, in float and in double.
 template <class Config, class Grid>
 struct AvitGolden {

@@ -12,13 +12,16 @@
 
 namespace fieldstep::support {
 
-/// A parameter or an input of a golden case: a formula of its name, or a tensor stored beside the manifest.
+/// A parameter or an input of a golden case: a formula of its name, numbers in the manifest, or a tensor stored beside
+/// it.
 struct SourceTensor {
   std::string name;
   std::vector<int> shape;
-  enum class Kind { synth, smooth, stored } kind = Kind::synth;
+  enum class Kind { synth, smooth, literal, stored } kind = Kind::synth;
   std::string hashed;  ///< the string that the formula hashes
   double offset = 0, scale = 1;
+  std::vector<float> literal;
+  std::string argument;  ///< of the original's forward pass, where an input says so
 
   std::size_t size() const {
     std::size_t product = 1;
@@ -48,8 +51,13 @@ class Manifest {
   const nlohmann::json& json() const { return json_; }
   bool has(const char* field) const { return json_.contains(field); }
 
-  std::vector<SourceTensor> params() const { return sources("params"); }
-  std::vector<SourceTensor> inputs() const { return sources("inputs"); }
+  /// Without counters such as num_batches_tracked, which are no tensors and which nothing reads.
+  std::vector<SourceTensor> params() const {
+    std::vector<SourceTensor> all = sources("params", json_.value("param_prefix", ""));
+    std::erase_if(all, [](const SourceTensor& tensor) { return tensor.shape.empty(); });
+    return all;
+  }
+  std::vector<SourceTensor> inputs() const { return sources("inputs", ""); }
 
   std::vector<ExpectedTensor> outputs() const {
     std::vector<ExpectedTensor> all;
@@ -71,6 +79,8 @@ class Manifest {
         return synth(tensor.hashed, tensor.size(), tensor.offset, tensor.scale);
       case SourceTensor::Kind::smooth:
         return smooth(tensor.hashed, tensor.shape);
+      case SourceTensor::Kind::literal:
+        return tensor.literal;
       case SourceTensor::Kind::stored:
         break;
     }
@@ -79,18 +89,27 @@ class Manifest {
   }
 
  private:
-  std::vector<SourceTensor> sources(const char* list) const {
+  std::vector<SourceTensor> sources(const char* list, const std::string& prefix) const {
     std::vector<SourceTensor> all;
     for (const auto& entry : json_.at(list)) {
       const std::string kind = entry.value("kind", "synth");
-      SourceTensor tensor{entry.at("name"),         entry.at("shape"),          SourceTensor::Kind::stored,
-                          entry.value("synth", ""), entry.value("offset", 0.0), entry.value("scale", 1.0)};
+      SourceTensor tensor{.name = entry.at("name"),
+                          .shape = entry.at("shape"),
+                          .kind = SourceTensor::Kind::stored,
+                          .hashed = entry.value("synth", prefix + entry.at("name").get<std::string>()),
+                          .offset = entry.value("offset", 0.0),
+                          .scale = entry.value("scale", 1.0),
+                          .literal = entry.value("values", std::vector<float>{}),
+                          .argument = entry.value("arg", "")};
       if (kind == "synth")
         tensor.kind = SourceTensor::Kind::synth;
       else if (kind == "smooth")
         tensor.kind = SourceTensor::Kind::smooth;
+      else if (entry.contains("values"))
+        tensor.kind = SourceTensor::Kind::literal;
       else if (kind != "stored")
-        fail(path_.string(), ": input ", tensor.name, " is of kind ", kind, ", wanted synth, smooth or stored");
+        fail(path_.string(), ": input ", tensor.name, " is of kind ", kind,
+             ", wanted synth, smooth, stored or one with values");
       all.push_back(std::move(tensor));
     }
     return all;

@@ -46,11 +46,11 @@ struct BatchNorm {
     ops::channel_statistics<Dim>(exec, 1, rows, x, 0, [=]<int L>(int, int channel, auto mean, auto squares) {
       for (int l = 0; l < L; ++l) {
         const int c = channel + l;
-        const Real scale = w.weight(c) / std::sqrt(squares[l] / rows + static_cast<Real>(eps));
+        const Real scale = w.weight(c) / std::sqrt(squares[l] / static_cast<Real>(rows) + static_cast<Real>(eps));
         memory[c] = scale;
         memory[Dim + c] = w.bias(c) - mean[l] * scale;
         running.running_mean(c) = after(w.running_mean(c), mean[l]);
-        running.running_var(c) = after(w.running_var(c), squares[l] / (rows - 1));
+        running.running_var(c) = after(w.running_var(c), squares[l] / static_cast<Real>(rows - 1));
       }
     });
     return {memory, memory + Dim};

@@ -68,7 +68,7 @@ struct ScOT {
     static constexpr int nominal = std::min(image_height, image_width) / Config::patch >> I;
     static constexpr int window = std::min(Config::window, nominal);
     static constexpr int shift = nominal <= Config::window ? 0 : Config::window / 2;
-    static constexpr int hidden = Config::mlp_ratio * dim;
+    static constexpr int hidden = static_cast<int>(Config::mlp_ratio * dim);
     static constexpr int trained_window = [] {
       constexpr auto trained = Config::trained_windows;
       return I < static_cast<int>(trained.size()) ? *(trained.begin() + I) : 0;
@@ -272,6 +272,14 @@ struct ScOT {
     exec.fence("ScOT");
   }
 
+  static constexpr int depth(int stage) { return Config::depths[static_cast<std::size_t>(stage)]; }
+  /// Layers of encoder and decoder together.
+  static constexpr int layer_count = [] {
+    int sum = 0;
+    for (int stage = 0; stage < stages; ++stage) sum += 2 * depth(stage);
+    return sum;
+  }();
+
   /// What training adds to a forward pass. Factors are 0 or 1 / (1 - rate); null for 1.
   struct Training {
     const Real* masked = nullptr;      ///< (batch, tokens): 1 where the mask token stands in for a patch
@@ -304,7 +312,7 @@ struct ScOT {
     const auto at = [&](int place) { return workspace + where.offset[static_cast<std::size_t>(place)]; };
     const blocks::TokenScratch<Real> scratch{at(wide), at(branch), at(affine)};
     const auto layers_from = [&](int first) {
-      static const blocks::SwinKeep<Real> none[2 * layer_count];
+      static const blocks::SwinKeep<Real> none[layer_count];
       if constexpr (trains)
         return (mode.layers ? mode.layers : none) + first;
       else
@@ -362,12 +370,6 @@ struct ScOT {
       ops::resample<image_height, height>(exec, samples * out_fields, prepared.from_image.data_handle(),
                                           static_cast<const Real*>(out), y);
   }
-
-  static constexpr int layer_count = [] {
-    int sum = 0;
-    for (const int depth : Config::depths) sum += depth;
-    return sum;
-  }();
 
   template <class Exec>
   static void add_input(const Exec& exec, int samples, const Real* x, Real* y) {

@@ -12,7 +12,7 @@ struct ScotDefaults {
   static constexpr int patch = 4;    ///< pixels of a token's side
   static constexpr int window = 16;  ///< tokens of a window's side, less where the grid is smaller
   static constexpr int out_channels = 4;
-  static constexpr int mlp_ratio = 4;             ///< hidden channels of a block's MLP over its channels
+  static constexpr double mlp_ratio = 4;          ///< hidden channels of a block's MLP over its channels
   static constexpr bool use_conditioning = true;  ///< norms depend on the lead time
   static constexpr bool learn_residual = false;   ///< the network computes the change
   static constexpr bool qkv_bias = true;          ///< of queries and values; keys have none

@@ -60,11 +60,12 @@ void run(const Options& options) {
   model.condition({.labels = labels});
 
   const auto batch = static_cast<std::size_t>(options.batch), frames = static_cast<std::size_t>(entry.frames);
-  std::vector<float> x(batch * frames * entry.frame_size()), y(batch * entry.frame_size());
+  std::vector<float> x(batch * frames * entry.frame_size()), y(batch * entry.out_size()), lead_times(batch, 0.5f);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = random_normal(random_bits(key, i, x.size()));
 
   const double peak_before = benchmarks::multiply_add_peak<float>(exec);
-  const std::vector<double> seconds = timed(options.repeat, [&] { model.forward(options.batch, x.data(), y.data()); });
+  const std::vector<double> seconds =
+      timed(options.repeat, [&] { model.forward(options.batch, x.data(), y.data(), lead_times.data()); });
   const double peak = std::max(peak_before, benchmarks::multiply_add_peak<float>(exec));
 
   const double flop = entry.flop(options.batch), middle = median(seconds);

@@ -1,4 +1,5 @@
 #include <examples/cli/commands.hpp>
+#include <examples/cli/golden_case.hpp>
 #include <examples/cli/machine.hpp>
 #include <examples/cli/models.hpp>
 #include <examples/cli/weights.hpp>
@@ -8,7 +9,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <memory>
@@ -78,17 +78,9 @@ std::vector<Difference> differences(const io::TensorFile& a, const io::TensorFil
   return rows;
 }
 
-/// Input, conditions and size of a forward pass.
-struct Case {
-  std::vector<float> x;  ///< (batch, frames, fields, height, width)
-  std::vector<int> labels;
-  std::array<int, 2> boundaries{};
-  int batch = 1;
-};
-
 /// Waves that travel, other ones in every field.
-Case smooth_case(const ModelEntry& entry) {
-  Case smooth{.x = {}, .labels = std::vector<int>(static_cast<std::size_t>(entry.fields))};
+ForwardCase smooth_case(const ModelEntry& entry) {
+  ForwardCase smooth{.x = {}, .lead_times = {0.5f}, .labels = std::vector<int>(static_cast<std::size_t>(entry.fields))};
   std::iota(smooth.labels.begin(), smooth.labels.end(), 0);
   constexpr double turn = 2 * std::numbers::pi;
   for (int t = 0; t < entry.frames; ++t)
@@ -102,75 +94,13 @@ Case smooth_case(const ModelEntry& entry) {
 }
 
 std::vector<float> output_of(const io::TensorFile& weights, const std::string& name, const ModelEntry& entry,
-                             const Case& given) {
+                             const ForwardCase& given) {
   embed::Model model = entry.make();
   load_weights(weights, name, entry, model);
   model.condition({.labels = given.labels, .boundaries = given.boundaries});
-  std::vector<float> y(static_cast<std::size_t>(given.batch) * entry.frame_size());
-  model.forward(given.batch, given.x.data(), y.data());
+  std::vector<float> y(static_cast<std::size_t>(given.batch) * entry.out_size());
+  model.forward(given.batch, given.x.data(), y.data(), given.lead_times.data());
   return y;
-}
-
-/// A golden case that stores the weights themselves: what they are and what they must give.
-struct Golden {
-  io::TensorFile weights;
-  Case given;
-  std::vector<float> output;
-  Wanted model;
-};
-
-Golden read_golden(const fs::path& manifest) {
-  Golden golden;
-  golden.weights = open_weights(fs::path(manifest).replace_extension(".safetensors"));
-  const auto stored = [&](const std::string& name) {
-    const io::StoredTensor* tensor = golden.weights.find(name);
-    if (tensor == nullptr) fail(manifest.string(), ": stores no ", name);
-    return *tensor;
-  };
-  const io::StoredTensor x = stored("x");
-  golden.output = io::numbers<float>(stored("output"));
-  if (x.shape.size() != 5) fail(manifest.string(), ": x has shape ", io::shape_text(x.shape), ", wanted 5 axes");
-  const auto frames = static_cast<std::size_t>(x.shape[0]), batch = static_cast<std::size_t>(x.shape[1]);
-  const std::vector<float> time_first = io::numbers<float>(x);
-  const std::size_t frame = time_first.size() / (frames * batch);
-  for (std::size_t b = 0; b < batch; ++b)
-    for (std::size_t t = 0; t < frames; ++t) {
-      const auto from = time_first.begin() + static_cast<std::ptrdiff_t>((t * batch + b) * frame);
-      golden.given.x.insert(golden.given.x.end(), from, from + static_cast<std::ptrdiff_t>(frame));
-    }
-  golden.given.batch = static_cast<int>(batch);
-  golden.model = {.name = {},
-                  .grid = std::to_string(x.shape[3]) + "x" + std::to_string(x.shape[4]),
-                  .frames = static_cast<int>(frames),
-                  .fields = static_cast<int>(x.shape[2])};
-  try {
-    const Json json = Json::parse(std::ifstream(manifest));
-    golden.given.labels = json.at("state_labels").at(0).get<std::vector<int>>();
-    golden.given.boundaries = json.at("bcs").at(0).get<std::array<int, 2>>();
-  } catch (const Json::exception& error) {
-    fail(manifest.string(), ": is no golden manifest (", error.what(), ")");
-  }
-
-  constexpr std::string_view prefix = "param/";
-  std::erase_if(golden.weights.tensors, [&](const auto& tensor) { return !tensor.name.starts_with(prefix); });
-  for (io::StoredTensor& tensor : golden.weights.tensors) tensor.name.erase(0, prefix.size());
-  if (golden.weights.tensors.empty()) fail(manifest.string(), ": stores no weights");
-  return golden;
-}
-
-/// The manifests of a folder that store weights of this network.
-std::vector<fs::path> manifests_for(const fs::path& folder, const io::Recognised& network) {
-  std::vector<fs::path> found;
-  for (const fs::directory_entry& file : fs::directory_iterator(folder)) {
-    const fs::path tensors = fs::path(file.path()).replace_extension(".safetensors");
-    if (file.path().extension() != ".json" || !fs::exists(tensors)) continue;
-    io::TensorFile stored = open_weights(tensors);
-    std::erase_if(stored.tensors, [](const auto& tensor) { return !tensor.name.starts_with("param/"); });
-    for (io::StoredTensor& tensor : stored.tensors) tensor.name.erase(0, 6);
-    if (io::recognise(io::named_shapes(stored)).text() == network.text()) found.push_back(file.path());
-  }
-  std::ranges::sort(found);
-  return found;
 }
 
 Json json_of(const Difference& d) {
@@ -216,13 +146,12 @@ void report(const Options& options, const std::string& second, const std::vector
 }
 
 void compare_with_golden(const Options& options, const io::TensorFile& weights, const fs::path& manifest) {
-  const Golden golden = read_golden(manifest);
+  const GoldenCase golden = read_golden(manifest);
   std::vector<Difference> rows = differences(weights, golden.weights);
   const Network network{.sizes = io::recognise(io::named_shapes(golden.weights))};
   Wanted wanted = golden.model;
   wanted.name = options.model;
-  std::vector<ModelEntry> entries = fitting(wanted);
-  std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.sizes.text(); });
+  const std::vector<ModelEntry> entries = fitting(wanted, network);
   if (entries.empty()) refuse_unlisted(wanted, network);
   const std::vector<float> y = output_of(weights, options.first, entries.front(), golden.given);
   rows.push_back(difference<float>("output of the golden case", y, golden.output));
@@ -239,7 +168,7 @@ void compare_weights(const Options& options, const io::TensorFile& first) {
   std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
   std::string note;
   if (same_names && !entries.empty()) {
-    const Case smooth = smooth_case(entries.front());
+    const ForwardCase smooth = smooth_case(entries.front());
     const std::vector<float> a = output_of(first, options.first, entries.front(), smooth);
     const std::vector<float> b = output_of(second, options.second, entries.front(), smooth);
     rows.push_back(difference<float>("output on a smooth input", a, b));

@@ -50,6 +50,8 @@ Json json_of(const ModelEntry& entry) {
           {"grid", {entry.height, entry.width}},
           {"frames", entry.frames},
           {"fields", entry.fields},
+          {"out_fields", entry.out_fields},
+          {"lead_time", entry.lead_time},
           {"configuration", json_of(recognise(entry))},
           {"parameters", param_count(entry.table)},
           {"gflop", 1e-9 * entry.flop(1)},

@@ -25,15 +25,21 @@ std::array<int, 2> parse_grid(const std::string& text) {
   const auto second = separated ? std::from_chars(first.ptr + 1, end, grid[1]) : first;
   if (!separated || second.ec != std::errc() || second.ptr != end || grid[0] <= 0 || grid[1] <= 0)
     fail_usage("--grid: found ", text, ", wanted HEIGHTxWIDTH such as 128x128");
-  constexpr int patch = 16;
-  if (grid[0] % patch != 0 || grid[1] % patch != 0)
-    fail_usage("--grid: found ", text, ", wanted multiples of ", patch, " for height and width");
   return grid;
+}
+
+/// Refuses a grid on which the family's patches do not come out even.
+void check_patches(const Wanted& wanted, int patch) {
+  if (wanted.grid.empty()) return;
+  const std::array<int, 2> grid = parse_grid(wanted.grid);
+  if (grid[0] % patch != 0 || grid[1] % patch != 0)
+    fail_usage("--grid: found ", wanted.grid, ", wanted multiples of ", patch, " for height and width");
 }
 
 std::string number(std::int64_t n) { return n > 0 ? std::to_string(n) : "<n>"; }
 
 std::string avit_line(const Wanted& wanted, const io::Recognised& sizes) {
+  check_patches(wanted, 16);
   const std::string variant = wanted.name.starts_with("avit-") ? wanted.name.substr(5) : sizes.variant;
   const bool published = variant == "Ti" || variant == "S" || variant == "B" || variant == "L";
   std::string line = "FAMILY avit VARIANT " + (variant.empty() ? "<name>" : variant);
@@ -48,6 +54,7 @@ std::string avit_line(const Wanted& wanted, const io::Recognised& sizes) {
 
 std::string poseidon_line(const Wanted& wanted, const Network& network) {
   const io::Recognised& sizes = network.sizes;
+  check_patches(wanted, sizes.patch_size > 0 ? static_cast<int>(sizes.patch_size) : 4);
   const std::string variant = wanted.name.starts_with("poseidon-") ? wanted.name.substr(9) : sizes.variant;
   const bool published = variant == "T" || variant == "S" || variant == "B" || variant == "L";
   std::string line = "FAMILY poseidon VARIANT " + (variant.empty() ? "<name>" : variant);
@@ -88,6 +95,18 @@ std::vector<ModelEntry> fitting(const Wanted& wanted) {
     return (!wanted.name.empty() && entry.name != wanted.name) || (grid[0] > 0 && entry.height != grid[0]) ||
            (grid[1] > 0 && entry.width != grid[1]) || (wanted.frames > 0 && entry.frames != wanted.frames) ||
            (wanted.fields > 0 && entry.fields != wanted.fields);
+  });
+  return entries;
+}
+
+std::vector<ModelEntry> fitting(const Wanted& wanted, const Network& network) {
+  std::vector<ModelEntry> entries = fitting(wanted);
+  std::erase_if(entries, [&](const ModelEntry& entry) {
+    if (recognise(entry).text() != network.sizes.text()) return true;
+    if (!network.config) return false;
+    const io::ScotConfig& config = *network.config;
+    return entry.window != config.window_size || entry.image != config.image_size ||
+           entry.learn_residual != config.learn_residual;
   });
   return entries;
 }

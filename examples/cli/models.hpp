@@ -31,6 +31,9 @@ struct Network {
   std::optional<io::ScotConfig> config{};  ///< of a folder: what no shape tells
 };
 
+/// The compiled-in models among those that fit `wanted` that are this very network.
+std::vector<ModelEntry> fitting(const Wanted& wanted, const Network& network);
+
 /// The CMake line that adds a model to the program. `network` fills in what the command line leaves open.
 std::string model_line(const Wanted& wanted, const Network& network);
 

@@ -28,8 +28,15 @@ class Model {
     static constexpr Operations operations{
         .weights = [](void* held) { return static_cast<Held*>(held)->weights(); },
         .condition = [](void* held, const Conditions& c) { static_cast<Held*>(held)->condition(Translate(c)); },
-        .forward = [](const void* held, int batch, const float* x,
-                      float* y) noexcept { static_cast<const Held*>(held)->forward(batch, x, y); }};
+        .forward =
+            [](const void* held, int batch, const float* x, float* y,
+               [[maybe_unused]] const float* lead_times) noexcept {
+              const auto& network = *static_cast<const Held*>(held);
+              if constexpr (LeadTimeNetwork<Net>)
+                network.forward(batch, x, lead_times, y);
+              else
+                network.forward(batch, x, y);
+            }};
     return Model(Owner(new Held, [](void* held) { delete static_cast<Held*>(held); }), operations);
   }
 
@@ -37,14 +44,17 @@ class Model {
   float* weights() { return operations_->weights(held_.get()); }
   /// To be called when weights or conditions have changed. Throws Error if the conditions do not fit.
   void condition(const Conditions& conditions) { operations_->condition(held_.get(), conditions); }
-  /// x (batch, frames, fields, height, width) -> y (batch, fields, height, width); allocates nothing.
-  void forward(int batch, const float* x, float* y) const noexcept { operations_->forward(held_.get(), batch, x, y); }
+  /// x (batch, frames, fields, height, width) -> y (batch, out_fields, height, width); allocates nothing. lead_times:
+  /// (batch), read where ModelEntry::lead_time says so.
+  void forward(int batch, const float* x, float* y, const float* lead_times = nullptr) const noexcept {
+    operations_->forward(held_.get(), batch, x, y, lead_times);
+  }
 
  private:
   struct Operations {
     float* (*weights)(void*);
     void (*condition)(void*, const Conditions&);
-    void (*forward)(const void*, int, const float*, float*) noexcept;
+    void (*forward)(const void*, int, const float*, float*, const float*) noexcept;
   };
   using Owner = std::unique_ptr<void, void (*)(void*)>;
 
@@ -56,34 +66,44 @@ class Model {
 
 /// A compiled-in network: what is known of it before it is made, and how to make it.
 struct ModelEntry {
-  std::string_view family;  ///< as the goldens call it: mpp
-  std::string_view name;    ///< as the program calls it: avit-Ti
-  int frames, height, width, fields;
+  std::string_view family;  ///< as the goldens call it: mpp, poseidon
+  std::string_view name;    ///< as the program calls it: avit-Ti, poseidon-T
+  int frames, height, width, fields, out_fields;
+  bool lead_time;  ///< reads one for every sample
   ParamTable table;
   std::size_t weight_bytes, workspace_bytes;  ///< of the arenas; the workspace holds what is prepared, too
   double (*flop)(int batch);                  ///< 2 x multiply-adds of a forward pass
   Model (*make)();
 
-  std::size_t frame_size() const {
-    return static_cast<std::size_t>(fields) * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
-  }
+  /// ScOT's: what its parameters do not tell.
+  int window = 0;  ///< tokens of a side
+  int image = 0;   ///< points of a side at which it computes
+  bool learn_residual = false;
+
+  std::size_t points() const { return static_cast<std::size_t>(height) * static_cast<std::size_t>(width); }
+  std::size_t frame_size() const { return static_cast<std::size_t>(fields) * points(); }    ///< of a frame it reads
+  std::size_t out_size() const { return static_cast<std::size_t>(out_fields) * points(); }  ///< of one it computes
 };
 
 template <StaticNetwork Net, auto Translate>
 ModelEntry model_entry(std::string_view family, std::string_view name) {
-  using In = typename Net::In;
   using Real = typename Net::Out::value_type;
-  return {.family = family,
-          .name = name,
-          .frames = static_cast<int>(In::static_extent(1)),
-          .height = static_cast<int>(In::static_extent(3)),
-          .width = static_cast<int>(In::static_extent(4)),
-          .fields = static_cast<int>(In::static_extent(2)),
-          .table = Net::table(),
-          .weight_bytes = Net::arena_size * sizeof(Real),
-          .workspace_bytes = (Net::workspace_size + Net::prepared_size) * sizeof(Real),
-          .flop = [](int batch) { return Net::flop(batch); },
-          .make = [] { return Model::make<Net, Translate>(); }};
+  ModelEntry entry{.family = family,
+                   .name = name,
+                   .frames = Net::frames,
+                   .height = Net::height,
+                   .width = Net::width,
+                   .fields = Net::fields,
+                   .out_fields = Net::out_fields,
+                   .lead_time = LeadTimeNetwork<Net>,
+                   .table = Net::table(),
+                   .weight_bytes = Net::arena_size * sizeof(Real),
+                   .workspace_bytes = (Net::workspace_size + Net::prepared_size) * sizeof(Real),
+                   .flop = [](int batch) { return Net::flop(batch); },
+                   .make = [] { return Model::make<Net, Translate>(); }};
+  if constexpr (requires { Net::window; })
+    entry.window = Net::window, entry.image = Net::image_height, entry.learn_residual = Net::learn_residual;
+  return entry;
 }
 
 /// All networks of this program, in the order in which they were added. The function fieldstep_add_model of

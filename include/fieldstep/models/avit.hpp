@@ -36,7 +36,8 @@ struct AViT {
   static_assert(Grid::height % Config::patch == 0 && Grid::width % Config::patch == 0,
                 "AViT: height and width must be multiples of patch, 16");
   static_assert(Grid::height * Grid::width > Config::patch * Config::patch, "AViT: needs at least two patches");
-  static constexpr int Dim = Config::embed_dim, q = Dim / 4, frames = Grid::frames, fields = Grid::fields;
+  static constexpr int Dim = Config::embed_dim, q = Dim / 4, frames = Grid::frames;
+  static constexpr int fields = Grid::fields, out_fields = fields, height = Grid::height, width = Grid::width;
   static constexpr int rows = Grid::height / Config::patch, columns = Grid::width / Config::patch;
   static constexpr int positions = rows * columns, pixels = Grid::height * Grid::width;
 

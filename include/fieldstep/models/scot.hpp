@@ -43,6 +43,9 @@ struct ScOT {
   static constexpr int image_height = Config::image_size > 0 ? Config::image_size : height;
   static constexpr int image_width = Config::image_size > 0 ? Config::image_size : width;
   static constexpr int image_pixels = image_height * image_width;
+  /// What no parameter tells of a network, beside the size of its image.
+  static constexpr int window = Config::window;
+  static constexpr bool learn_residual = Config::learn_residual;
   static constexpr bool resampled = image_height != height || image_width != width;
   static_assert(!resampled || height == width, "ScOT: only square frames can be resampled to image_size");
   static_assert(image_height % Config::patch == 0 && image_width % Config::patch == 0,

@@ -97,6 +97,8 @@ struct BiasGeluEpilogue {
 
 namespace detail {
 
+inline constexpr int cache_line = 64;
+
 /// The first used_columns of every row of sums, one by one.
 template <class Real, class Epilogue>
 [[gnu::noinline]] void store_columns(const Real* sums, int rows, int width, int used_columns, int row, int column,
@@ -108,8 +110,9 @@ template <class Real, class Epilogue>
 }
 
 /// Rows x (Vectors * lanes) sums over Depth terms, added to what `sums` holds unless first. The last depth goes through
-/// the epilogue to y, the others back to sums. Brings Depth * step bytes from `next` on to L2.
-template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
+/// the epilogue to y, the others back to sums. Brings Depth * step bytes from `next` on to L2, Lines cache lines a
+/// step.
+template <int Rows, int Vectors, int Depth, int Lines, class Real, class Epilogue>
 [[gnu::always_inline]] inline void tile(const Real* __restrict x, std::ptrdiff_t x_stride, const Real* __restrict w,
                                         bool first, bool last, Real* __restrict sums, int row, int column, Real* y,
                                         std::ptrdiff_t y_stride, int used_columns, const Epilogue& epilogue,
@@ -119,7 +122,8 @@ template <int Rows, int Vectors, int Depth, class Real, class Epilogue>
   y += row * y_stride + column;
 #pragma GCC unroll 2
   for (int k = 0; k < Depth; ++k) {
-    if (Depth > 96) __builtin_prefetch(next + k * step, 0, 2);  // a shallow matrix is there already
+    if (Depth > 96)  // a shallow matrix is there already
+      for (int line = 0; line < Lines; ++line) __builtin_prefetch(next + k * step + line * cache_line, 0, 2);
     if (k < Rows * Vectors) __builtin_prefetch(y + k % Rows * y_stride + k / Rows * L, 1, 3);
     vec<Real, L> b[Vectors];
 #pragma GCC unroll 4
@@ -170,12 +174,18 @@ template <int Vectors, int Depth, class Real, class Epilogue>
   const char* next = reinterpret_cast<const char*>(w + Depth * width);
   const int step = (bytes * M + rows - 1) / rows;  // every tile brings its share of what comes next of W
   int r = 0;
-  for (; r + M <= rows; r += M, next += Depth * step)
-    tile<M, Vectors, Depth>(x + r * x_stride, x_stride, w, first, last, sums + r * width, row + r, column, y, y_stride,
-                            used_columns, epilogue, next, step);
+  const auto tiles = [&]<int Lines>() {
+    for (; r + M <= rows; r += M, next += Depth * step)
+      tile<M, Vectors, Depth, Lines>(x + r * x_stride, x_stride, w, first, last, sums + r * width, row + r, column, y,
+                                     y_stride, used_columns, epilogue, next, step);
+  };
+  if (step > cache_line)
+    tiles.template operator()<2>();  // two tiles alone: all of W comes from memory, at the speed they use it
+  else
+    tiles.template operator()<1>();
   for (; r < rows; ++r)
-    tile<1, Vectors, Depth>(x + r * x_stride, x_stride, w, first, last, sums + r * width, row + r, column, y, y_stride,
-                            used_columns, epilogue, next, 0);
+    tile<1, Vectors, Depth, 1>(x + r * x_stride, x_stride, w, first, last, sums + r * width, row + r, column, y,
+                               y_stride, used_columns, epilogue, next, 0);
 }
 
 }  // namespace detail

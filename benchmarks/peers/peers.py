@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 
-FAMILIES = ["mpp"]  # a family is a module beside this script: PEERS, VARIANTS, model(options), build(peer, options)
+FAMILIES = ["mpp", "poseidon"]  # a family is a module beside this script: PEERS, VARIANTS, model(options), build(peer, options)
 
 
 def parse():
@@ -34,9 +34,9 @@ def parse():
     parser.add_argument("--reference", required=True, help="checkout of the original in PyTorch")
     parser.add_argument("--jax-reference", help="checkout of the original's port to JAX")
     parser.add_argument("--program", default="build/release/examples/cli/fieldstep", help="the fieldstep program")
-    parser.add_argument("--variant", default="Ti")
+    parser.add_argument("--variant", default="Ti", help="Ti, S, B, L of mpp; T, S, B, L of poseidon")
     parser.add_argument("--mode", choices=["forward", "train"], default="forward")
-    parser.add_argument("--frames", type=positive, default=4)
+    parser.add_argument("--frames", type=positive, default=4, help="poseidon reads 1")
     parser.add_argument("--fields", type=positive, default=3)
     parser.add_argument("--grid", type=extents, default=(128, 128), metavar="HxW")
     parser.add_argument("--batch", type=positive, default=1)

@@ -5,14 +5,13 @@
 #include <examples/cli/models.hpp>
 #include <examples/cli/output_folder.hpp>
 #include <examples/cli/progress.hpp>
+#include <examples/cli/rollout.hpp>
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
-#include <fieldstep/embed/history.hpp>
 #include <fieldstep/io/atomic_file.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -28,38 +27,51 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::string model, weights, data, problem, output, title;
-  std::size_t sample = 0, start = 0, pictures = 4;
-  int frames = 0, steps = 0, threads = 0;
+  std::size_t sample = 0, samples = 1, start = 0, pictures = 4;
+  int frames = 0, threads = 0;
+  Times times{};
   std::vector<int> labels, boundaries;
   double limit = 0;
   bool json = false, quiet = false;
 };
 
-struct Timings {
-  double weights = 0;       ///< seconds to load and prepare the weights
-  double first_result = 0;  ///< seconds from the start of the process to the end of the first step
-  std::vector<double> steps{};
-};
-
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Refuses frames that no network of this family can read.
+void check_grid(const Options& options, const io::Recognised& network, const io::DatasetInfo& info) {
+  const bool scot = network.family == "poseidon";
+  const auto patch = scot ? static_cast<int>(network.patch_size) : 16;
+  if (info.height % patch != 0 || info.width % patch != 0)
+    fail(options.data, ": frames have ", info.height, "x", info.width, " points, wanted multiples of ", patch);
+  if (!scot) return;
+  const int halvings = static_cast<int>(network.depths.size()) - 1, least = 2 * patch << halvings;
+  if (std::min(info.height, info.width) < least)
+    fail(options.data, ": frames have ", info.height, "x", info.width, " points, wanted at least ", least,
+         " a side: the coarsest of ", halvings + 1, " resolutions needs windows of 2x2 tokens");
+}
 
 /// The compiled-in model for these weights and this file: the one that reads the most frames the file can give.
 ModelEntry model_for(const Options& options, const Network& network, const io::DatasetInfo& info) {
   const io::Recognised& weights = network.sizes;
-  constexpr int patch = 16;
-  if (info.height % patch != 0 || info.width % patch != 0)
-    fail(options.data, ": frames have ", info.height, "x", info.width, " points, wanted multiples of ", patch);
+  check_grid(options, weights, info);
+  const std::size_t channels = (info.inputs.empty() ? info.fields : info.inputs).size();
+  if (weights.family == "poseidon" && static_cast<std::size_t>(weights.num_channels) != channels)
+    fail(options.data, ": ", info.name, " has ", channels, channels == 1 ? " channel" : " channels",
+         ", the weights are for ", weights.num_channels,
+         "; fieldstep convert --merge starts the layers that differ anew, for fine-tuning");
+  if (weights.family == "poseidon" && static_cast<std::size_t>(weights.num_out_channels) > info.fields.size())
+    fail(options.data, ": ", info.name, " has ", info.fields.size(), " fields, the weights forecast ",
+         weights.num_out_channels);
   const Wanted wanted{.name = options.model,
                       .grid = std::to_string(info.height) + "x" + std::to_string(info.width),
                       .frames = options.frames,
-                      .fields = static_cast<int>(info.fields.size())};
-  std::vector<ModelEntry> entries = fitting(wanted);
+                      .fields = static_cast<int>(channels)};
   if (!options.model.empty()) {
     const std::vector<ModelEntry> named = fitting({.name = options.model, .grid = {}});
     if (!named.empty() && recognise(named.front()).text() != weights.text())
       fail(options.weights, ": holds weights of ", weights.text(), ", wanted ", recognise(named.front()).text());
   }
-  std::erase_if(entries, [&](const ModelEntry& entry) { return recognise(entry).text() != weights.text(); });
+  std::vector<ModelEntry> entries = fitting(wanted, network);
   if (entries.empty()) refuse_unlisted(wanted, network);
 
   const auto frames_of = [](const ModelEntry& entry) { return static_cast<std::size_t>(entry.frames); };
@@ -71,58 +83,68 @@ ModelEntry model_for(const Options& options, const Network& network, const io::D
   return std::ranges::max(entries, {}, frames_of);
 }
 
-double largest(std::span<const float> values) {
-  float all = 0;
-  for (const float v : values) all = std::max(all, std::abs(v));
-  return all;
-}
-
-/// Refuses a forecast that has left the finite numbers or the range.
-void guard(std::span<const float> frame, const io::DatasetInfo& info, int step, double limit) {
-  const std::size_t points = frame.size() / info.fields.size();
-  for (std::size_t i = 0; i < frame.size(); ++i) {
-    if (std::abs(frame[i]) <= limit) continue;  // false for NaN, too
-    fail("forecast: ", info.fields[i / points], " is ", frame[i], " in step ", step, ", allowed are values up to ",
-         limit, step > 1 ? " (--limit); --steps " + std::to_string(step - 1) + " ends before" : " (--limit)");
+/// Poseidon's errors of all groups of fields at every step that the file has, over samples first, first + 1, ...: the
+/// first one's forecast is there, the others' are made.
+std::vector<std::vector<GroupError>> group_errors(const Rollout& rollout, const ForecastResult& result,
+                                                  std::size_t samples) {
+  const io::DatasetInfo& info = rollout.data.info();
+  if (info.groups.empty() || !rollout.entry.lead_time) return {};
+  const std::size_t points = rollout.entry.points(), groups = info.groups.size() - 1;
+  std::vector<std::vector<std::vector<double>>> all(result.compared.size(), std::vector<std::vector<double>>(groups));
+  for (std::size_t s = 0; s < samples; ++s) {
+    Timings untold;
+    const std::vector<float> forecast = s == 0 ? result.forecast : rollout.run(result.sample + s, untold);
+    for (std::size_t i = 0; i < result.compared.size(); ++i) {
+      const std::size_t step = result.compared[i] - 1, size = result.frame_size();
+      std::vector<float> x(forecast.begin() + static_cast<std::ptrdiff_t>(step * size),
+                           forecast.begin() + static_cast<std::ptrdiff_t>((step + 1) * size));
+      std::vector<float> y = rollout.data.read_frames(result.sample + s, *result.schedule[step].frame(info), 1);
+      for (std::size_t at = 0; at < size; ++at) {
+        x[at] = info.normalisation[at / points].forth(x[at]);
+        y[at] = info.normalisation[at / points].forth(y[at]);
+      }
+      for (std::size_t g = 0; g < groups; ++g) {
+        const std::size_t first = info.groups[g] * points, count = info.groups[g + 1] * points - first;
+        all[i][g].push_back(relative_l1_percent(std::span<const float>(x).subspan(first, count),
+                                                std::span<const float>(y).subspan(first, count)));
+      }
+    }
   }
-}
-
-/// Continues the window step by step, each forecast being the newest frame of the next one's window.
-std::vector<float> roll_out(const embed::Model& model, const ModelEntry& entry, std::span<const float> window,
-                            const io::DatasetInfo& info, int steps, double limit, Timings& timings, bool quiet) {
-  const std::size_t size = entry.frame_size();
-  embed::History<float> history(entry.frames, size);
-  for (std::size_t at = 0; at < window.size(); at += size) history.observe(&window[at]);
-  std::vector<float> forecast(static_cast<std::size_t>(steps) * size);
-  timings.steps.reserve(static_cast<std::size_t>(steps));
-  Progress progress("forecast", steps, quiet);
-  for (int step = 1; step <= steps; ++step) {
-    const std::span<float> next = std::span(forecast).subspan(static_cast<std::size_t>(step - 1) * size, size);
-    const auto start = Clock::now();
-    model.forward(1, history.window(), next.data());
-    timings.steps.push_back(seconds_since(start));
-    if (step == 1) timings.first_result = seconds_since_start();
-    guard(next, info, step, limit);
-    Interruption::check();
-    history.observe(next.data());
-    progress.advance();
-  }
-  return forecast;
+  std::vector<std::vector<GroupError>> errors(all.size(), std::vector<GroupError>(groups));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t g = 0; g < groups; ++g) {
+      std::vector<double>& values = all[i][g];
+      std::ranges::sort(values);
+      for (const double v : values) errors[i][g].mean += v / static_cast<double>(values.size());
+      errors[i][g].median = (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
+    }
+  return errors;
 }
 
 nlohmann::ordered_json summary(const Options& options, const ModelEntry& entry, const io::DatasetInfo& info,
-                               const ForecastResult& result, const ForecastFiles& files, const Timings& timings,
-                               double limit) {
+                               const ForecastResult& result, const ForecastFiles& files, const Timings& timings) {
   using Json = nlohmann::ordered_json;
   std::vector<double> sorted = timings.steps;
   std::ranges::sort(sorted);
   Json errors = Json::array();
-  for (std::size_t step = 0; step < result.errors.size(); ++step)
+  for (std::size_t i = 0; i < result.errors.size(); ++i)
     for (std::size_t f = 0; f < info.fields.size(); ++f) {
-      const FieldError& e = result.errors[step][f];
-      errors.push_back(
-          {{"step", step + 1}, {"field", info.fields[f]}, {"nrmse", e.nrmse}, {"vrmse", e.vrmse}, {"max", e.max}});
+      const FieldError& e = result.errors[i][f];
+      errors.push_back({{"step", result.compared[i]},
+                        {"field", info.fields[f]},
+                        {"nrmse", e.nrmse},
+                        {"vrmse", e.vrmse},
+                        {"max", e.max}});
     }
+  Json groups = Json::array(), lead_times = Json::array();
+  for (std::size_t i = 0; i < result.group_errors.size(); ++i)
+    for (std::size_t g = 0; g < result.group_errors[i].size(); ++g)
+      groups.push_back({{"step", result.compared[i]},
+                        {"group", result.group_name(g)},
+                        {"median", result.group_errors[i][g].median},
+                        {"mean", result.group_errors[i][g].mean}});
+  for (const Step& step : result.schedule)
+    if (entry.lead_time) lead_times.push_back(step.lead_time);
   return {{"family", entry.family},
           {"model", entry.name},
           {"weights", options.weights},
@@ -132,10 +154,12 @@ nlohmann::ordered_json summary(const Options& options, const ModelEntry& entry, 
           {"labels", options.labels},
           {"bcs", options.boundaries},
           {"sample", options.sample},
+          {"samples", options.samples},
           {"start", options.start},
           {"frames", entry.frames},
           {"steps", result.steps()},
-          {"limit", limit},
+          {"lead_times", lead_times},
+          {"limit", options.limit},
           {"threads", Kokkos::DefaultHostExecutionSpace().concurrency()},
           {"weights_s", timings.weights},
           {"first_result_s", timings.first_result},
@@ -145,6 +169,7 @@ nlohmann::ordered_json summary(const Options& options, const ModelEntry& entry, 
           {"weights_mib", to_mib(entry.weight_bytes)},
           {"workspace_mib", to_mib(entry.workspace_bytes)},
           {"errors", errors},
+          {"relative_l1_percent", groups},
           {"pictures", files.pictures},
           {"curves", files.curves}};
 }
@@ -156,8 +181,13 @@ void print(const nlohmann::ordered_json& about, const ForecastResult& result, co
             << 1e3 * about["median_step_s"].get<double>() << " ms a step, peak memory "
             << about["peak_rss_mib"].get<double>() << " MiB\n";
   for (std::size_t f = 0; !result.errors.empty() && f < info.fields.size(); ++f)
-    std::cout << "  " << info.fields[f] << ": nRMSE " << result.errors.front()[f].nrmse << " at step 1, "
-              << result.errors.back()[f].nrmse << " at step " << result.errors.size() << '\n';
+    std::cout << "  " << info.fields[f] << ": nRMSE " << result.errors.front()[f].nrmse << " at step "
+              << result.compared.front() << ", " << result.errors.back()[f].nrmse << " at step "
+              << result.compared.back() << '\n';
+  for (std::size_t g = 0; !result.group_errors.empty() && g < result.group_errors.back().size(); ++g)
+    std::cout << "  " << result.group_name(g) << ": relative L1 " << result.group_errors.back()[g].median
+              << " % (median), " << result.group_errors.back()[g].mean << " % (mean) at step " << result.compared.back()
+              << ", " << about["samples"] << (about["samples"] == 1 ? " sample\n" : " samples\n");
   std::cout << "Pictures, error curves (errors.csv), forecast.npy and forecast.pvd for ParaView are in "
             << output.path().string() << '\n';
 }
@@ -169,6 +199,13 @@ void run(Options options) {
   const io::DatasetInfo& info = data.info();
   const io::TensorFile weights = open_weights(options.weights);
   const ModelEntry entry = model_for(options, network_of(weights, options.weights), info);
+  if (options.samples > 1 && options.samples > info.samples - std::min(info.samples, options.sample))
+    fail_usage("--samples: found ", options.samples, ", but ", options.data, " has ", info.samples,
+               " and the first is ", options.sample);
+  const std::vector<Step> schedule = entry.lead_time ? lead_time_schedule(info, options.start, options.times)
+                                                     : window_schedule(entry, info, options.start, options.times.steps);
+  if (const std::string doubt = doubtful_lead_times(schedule); !doubt.empty() && !options.quiet)
+    std::cerr << "fieldstep: " << doubt << '\n';
   if (options.labels.empty()) options.labels = info.labels;
   if (options.boundaries.empty()) options.boundaries = {info.boundaries.begin(), info.boundaries.end()};
 
@@ -181,25 +218,24 @@ void run(Options options) {
   timings.weights = seconds_since(start);
   Interruption::check();
 
-  const auto frames = static_cast<std::size_t>(entry.frames);
-  const std::vector<float> window = data.read_frames(options.sample, options.start, frames);
-  const double limit = options.limit > 0 ? options.limit : 1e3 * largest(window);
-  const std::size_t later = info.frames - options.start - frames;
-  const int steps = options.steps > 0 ? options.steps : std::max(1, static_cast<int>(later));
+  const Rollout rollout{model, entry, data, options.start, schedule, options.limit, options.quiet};
   ForecastResult result{.data = data,
                         .title = options.title.empty() ? std::string(entry.name) + ", " + info.name : options.title,
                         .sample = options.sample,
-                        .first = options.start + frames,
-                        .forecast = roll_out(model, entry, window, info, steps, limit, timings, options.quiet)};
+                        .schedule = schedule};
+  result.forecast = rollout.run(options.sample, timings);
 
   nlohmann::ordered_json about;
   output.fill([&](const std::filesystem::path& folder) {
-    Progress progress("writing", steps, options.quiet);
-    const ForecastFiles files = write_forecast(folder, result, options.pictures, [&] {
-      progress.advance();
-      Interruption::check();
-    });
-    about = summary(options, entry, info, result, files, timings, limit);
+    Progress progress("writing", static_cast<int>(schedule.size()), options.quiet);
+    const ForecastFiles files = write_forecast(
+        folder, result, options.pictures,
+        [&] {
+          progress.advance();
+          Interruption::check();
+        },
+        [&] { result.group_errors = group_errors(rollout, result, options.samples); });
+    about = summary(options, entry, info, result, files, timings);
     io::write_text(folder / "forecast.json", about.dump(1) + "\n");
     if (!files.note.empty() && !options.quiet) std::cerr << "fieldstep: " << files.note << '\n';
   });
@@ -223,10 +259,25 @@ void add_forecast(CLI::App& app) {
   command.add_option("--output", options->output, "Folder for the results, made anew")->required();
   command.add_option("--model", options->model, "Compiled-in model; default: the one that the weights belong to");
   command.add_option("--sample", options->sample, "Simulation within the file, from 0")->capture_default_str();
+  command.add_option("--samples", options->samples, "ScOT: simulations over which relative L1 errors are taken")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command.add_option("--start", options->start, "First frame that the model reads, from 0")->capture_default_str();
   command.add_option("--frames", options->frames, "Frames that it reads; default: the most that are compiled in")
       ->check(CLI::PositiveNumber);
-  command.add_option("--steps", options->steps, "Frames to forecast; default: as many as the file goes on")
+  command.add_option("--steps", options->times.steps, "Frames to forecast; default: as many as the file goes on")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--time", options->times.lead_times,
+                  "ScOT: lead times to forecast straight to, such as 0.25,0.5,1; default: those of all later frames")
+      ->delimiter(',');
+  command
+      .add_option("--ar-steps", options->times.ar_steps,
+                  "ScOT: reach the lead time in n equal steps, each from the forecast before, or in shares a,b,...")
+      ->delimiter(',');
+  command
+      .add_option("--frames-per-unit", options->times.frames_per_unit,
+                  "ScOT: frames of the file that a lead time of 1 spans; default: the set's own")
       ->check(CLI::PositiveNumber);
   command.add_option("--labels", options->labels, "State of every field in MPP's vocabulary; default: the set's own")
       ->delimiter(',');
@@ -245,10 +296,14 @@ void add_forecast(CLI::App& app) {
   command.add_flag("--json", options->json, "Print the summary as JSON, times in seconds");
   command.add_flag("--quiet", options->quiet, "Print nothing but errors");
   command.footer(
-      "Each step's result becomes the newest frame of the next step's window. OUTPUT gets pictures of some steps\n"
+      "AViT: each step's result becomes the newest frame of the next step's window. ScOT: every step looks ahead from\n"
+      "frame --start by its lead time, or with --ar-steps from the forecast before. OUTPUT gets pictures of some "
+      "steps\n"
       "(reference, forecast, error), error curves against the file's own later frames (errors.csv and .png: nRMSE,\n"
-      "VRMSE, largest error), forecast.npy, forecast.pvd for ParaView and forecast.json.\n"
-      "Example: fieldstep forecast --weights MPP_AViT_Ti.tar --data 2D_rdb_NA_NA.h5 --sample 3 --output dam_break");
+      "VRMSE, largest error; of Poseidon's sets relative L1), forecast.npy, forecast.pvd for ParaView and "
+      "forecast.json.\n"
+      "Example: fieldstep forecast --weights MPP_AViT_Ti.tar --data 2D_rdb_NA_NA.h5 --sample 3 --output dam_break\n"
+      "         fieldstep forecast --weights Poseidon-T --data NS-PwC.nc --time 0.5,1 --output vortices");
   command.callback([options] { run(*options); });
 }
 

@@ -42,7 +42,7 @@ void write_picture(const std::filesystem::path& path, const ForecastResult& resu
   const io::DatasetInfo& info = result.data.info();
   const std::size_t points = points_of(info);
   io::Panels panels{.title = result.title + ", step " + std::to_string(step) +
-                             " (t = " + short_text(info.time(result.first + step - 1)) + ")",
+                             " (t = " + short_text(result.schedule[step - 1].time(info)) + ")",
                     .height = info.height,
                     .width = info.width,
                     .rows = {}};
@@ -84,7 +84,7 @@ void write_paraview(const std::filesystem::path& path, const ForecastResult& res
                      .y0 = domain.y0,
                      .dx = domain.dx,
                      .dy = domain.dy,
-                     .time = info.time(result.first + step - 1),
+                     .time = result.schedule[step - 1].time(info),
                      .arrays = {}};
   append_arrays(frame.arrays, info, result.frame(step), "");
   if (!reference.empty()) append_arrays(frame.arrays, info, reference, " (reference)");
@@ -106,8 +106,16 @@ io::Curves error_curves(const ForecastResult& result) {
       result.title,
       {"step", {}},
       {plot("nRMSE", &FieldError::nrmse), plot("VRMSE", &FieldError::vrmse), plot("largest error", &FieldError::max)}};
-  for (std::size_t step = 1; step <= result.errors.size(); ++step)
-    curves.axis.values.push_back(static_cast<double>(step));
+  if (!result.group_errors.empty()) {
+    io::CurvePlot plotted{"relative L1 in %", {}};
+    for (std::size_t g = 0; g < result.group_errors.front().size(); ++g) {
+      io::Column line{result.group_name(g), {}};
+      for (const std::vector<GroupError>& step : result.group_errors) line.values.push_back(step[g].median);
+      plotted.lines.push_back(std::move(line));
+    }
+    curves.plots.push_back(std::move(plotted));
+  }
+  for (const std::size_t step : result.compared) curves.axis.values.push_back(static_cast<double>(step));
   return curves;
 }
 
@@ -115,14 +123,20 @@ io::Curves error_curves(const ForecastResult& result) {
 
 std::size_t ForecastResult::frame_size() const { return data.info().fields.size() * points_of(data.info()); }
 
-std::size_t ForecastResult::compared() const { return std::min(steps(), data.info().frames - first); }
-
 std::span<const float> ForecastResult::frame(std::size_t step) const {
   return std::span(forecast).subspan((step - 1) * frame_size(), frame_size());
 }
 
+std::string ForecastResult::group_name(std::size_t group) const {
+  const io::DatasetInfo& info = data.info();
+  std::string name;
+  for (std::size_t f = info.groups[group]; f < info.groups[group + 1]; ++f)
+    name.append(name.empty() ? "" : " ").append(info.fields[f]);
+  return name;
+}
+
 ForecastFiles write_forecast(const std::filesystem::path& folder, ForecastResult& result, std::size_t pictures,
-                             const std::function<void()>& advance) {
+                             const std::function<void()>& advance, const std::function<void()>& compare) {
   const io::DatasetInfo& info = result.data.info();
   const std::set<std::size_t> pictured = pictured_steps(result.steps(), pictures);
   ForecastFiles files;
@@ -130,9 +144,10 @@ ForecastFiles write_forecast(const std::filesystem::path& folder, ForecastResult
   std::vector<io::PvdEntry> series;
   for (std::size_t step = 1; step <= result.steps(); ++step) {
     std::vector<float> reference;
-    if (step <= result.compared()) {
-      reference = result.data.read_frames(result.sample, result.first + step - 1, 1);
+    if (const auto frame = result.schedule[step - 1].frame(info)) {
+      reference = result.data.read_frames(result.sample, *frame, 1);
       result.errors.push_back(field_errors(result.frame(step), std::span<const float>(reference), info.fields.size()));
+      result.compared.push_back(step);
     }
     const std::string name = name_of_step(step);
     if (pictured.contains(step)) {
@@ -140,9 +155,10 @@ ForecastFiles write_forecast(const std::filesystem::path& folder, ForecastResult
       files.pictures.push_back(name + ".png");
     }
     write_paraview(folder / "paraview" / (name + ".vti"), result, step, reference);
-    series.push_back({info.time(result.first + step - 1), "paraview/" + name + ".vti"});
+    series.push_back({result.schedule[step - 1].time(info), "paraview/" + name + ".vti"});
     advance();
   }
+  compare();
   io::write_pvd(folder / "forecast.pvd", series);
   io::write_npy(folder / "forecast.npy", result.forecast,
                 {static_cast<std::int64_t>(result.steps()), static_cast<std::int64_t>(info.fields.size()), info.height,

@@ -1,4 +1,5 @@
 #pragma once
+#include <examples/cli/schedule.hpp>
 #include <fieldstep/core/metrics.hpp>
 #include <fieldstep/io/dataset/dataset.hpp>
 
@@ -11,20 +12,28 @@
 
 namespace fieldstep::cli {
 
-/// The frames that a model forecast from a window of a simulation, beside what the file says of the same times.
+/// Poseidon's relative L1 error of a group of fields at one step, in percent, over the samples.
+struct GroupError {
+  double median = 0, mean = 0;
+};
+
+/// The frames that a model forecast from a simulation, beside what the file says of the same times.
 struct ForecastResult {
   const io::Dataset& data;
   std::string title;  ///< of the pictures
   std::size_t sample = 0;
-  std::size_t first = 0;                          ///< frame of the file that step 1 stands for
-  std::vector<float> forecast;                    ///< (steps, fields, height, width)
-  std::vector<std::vector<FieldError>> errors{};  ///< of every step that the file has, every field
+  std::vector<Step> schedule{};
+  std::vector<float> forecast{};  ///< (steps, fields, height, width), in the file's units
+  /// Of every step that the file has, every field; and every group of fields, where the set has groups.
+  std::vector<std::vector<FieldError>> errors{};
+  std::vector<std::vector<GroupError>> group_errors{};
+  std::vector<std::size_t> compared{};  ///< the steps that the file has, from 1
 
   std::size_t frame_size() const;
-  std::size_t steps() const { return forecast.size() / frame_size(); }
-  /// Steps for which the file has the frame.
-  std::size_t compared() const;
+  std::size_t steps() const { return schedule.size(); }
   std::span<const float> frame(std::size_t step) const;
+  /// The names of a group's fields: u v.
+  std::string group_name(std::size_t group) const;
 };
 
 /// What was written, by names within the folder.
@@ -35,8 +44,8 @@ struct ForecastFiles {
 };
 
 /// Fills result.errors and writes into `folder`: panels of `pictures` steps, error curves, the forecast as npy, and all
-/// steps for ParaView. Calls `advance` after every step.
+/// steps for ParaView. Calls `advance` after every step, and `compare` when the errors of the fields are known.
 ForecastFiles write_forecast(const std::filesystem::path& folder, ForecastResult& result, std::size_t pictures,
-                             const std::function<void()>& advance);
+                             const std::function<void()>& advance, const std::function<void()>& compare);
 
 }  // namespace fieldstep::cli

@@ -96,19 +96,19 @@ inline Hdf5Dataset::Hdf5Dataset(std::string label, detail::Hdf5Object object, st
 }
 
 inline void Hdf5Dataset::check_extents(std::uint64_t limit) {
-  constexpr int max_rank = 8;
-  constexpr std::uint64_t max_extent = std::uint64_t{1} << 40;
+  constexpr int most_axes = 8;
+  constexpr std::uint64_t longest_axis = std::uint64_t{1} << 40;
   const detail::Hdf5Space space(H5Dget_space(object_.id()));
   const int rank = H5Sget_simple_extent_ndims(space.id());
   if (rank < 0 || H5Sget_simple_extent_type(space.id()) == H5S_NULL) fail(label_, " has no shape");
-  if (rank > max_rank) fail(label_, " has ", rank, " axes, wanted at most ", max_rank);
+  if (rank > most_axes) fail(label_, " has ", rank, " axes, wanted at most ", most_axes);
   shape_.resize(static_cast<std::size_t>(rank));
   H5Sget_simple_extent_dims(space.id(), shape_.data(), nullptr);
 
   std::uint64_t bytes = item_bytes_;
   for (const hsize_t extent : shape_) {
     const bool overflow = __builtin_mul_overflow(bytes, extent, &bytes);
-    if (extent > max_extent || overflow || bytes > limit)
+    if (extent > longest_axis || overflow || bytes > limit)
       fail(label_, " declares shape ", detail::shape_text(shape_), ", more than the limit of ", limit >> 20, " MiB");
   }
 }

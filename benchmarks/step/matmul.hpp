@@ -1,6 +1,6 @@
 #pragma once
 #include <benchmarks/step/cases.hpp>
-#include <fieldstep/ops/matmul.hpp>
+#include <fieldstep/ops/matmul_backward.hpp>
 
 namespace fieldstep::benchmarks {
 
@@ -10,7 +10,7 @@ struct Product {
   using Weight = Packed<const float, LinearLayout<K, N>>;
   int rows;
   Arena<float> x = some_numbers(static_cast<std::size_t>(rows) * K), w = some_numbers(Weight::stored_size),
-               bias = some_numbers(N), y{static_cast<std::size_t>(rows) * N};
+               bias = some_numbers(N), y = some_numbers(static_cast<std::size_t>(rows) * N);
 };
 
 /// Adds a case of `op` at that size; run(product) is what is timed.
@@ -28,6 +28,16 @@ void add_product(const Exec& exec, const std::string& suffix, int rows) {
     ops::matmul(exec, p.rows, ops::RowsLoader<float>{p.x.data(), K}, typename Product<K, N>::Weight(p.w.data()),
                 p.y.data(), N, ops::BiasEpilogue<float>{p.bias.data()});
     exec.fence("matmul");
+  });
+  add_product_case<K, N>("matmul_transposed", exec, suffix, rows, [=](const Product<K, N>& p) {
+    ops::matmul_transposed(exec, p.rows, ops::RowsLoader<float>{p.y.data(), N},
+                           typename Product<K, N>::Weight(p.w.data()), p.x.data(), K, ops::PlainEpilogue<float>{});
+    exec.fence("matmul_transposed");
+  });
+  add_product_case<K, N>("add_weight_gradient", exec, suffix, rows, [=](const Product<K, N>& p) {
+    ops::add_weight_gradient(exec, p.rows, ops::RowsLoader<float>{p.x.data(), K}, p.y.data(), N,
+                             Packed<float, LinearLayout<K, N>>(p.w.data()), p.bias.data());
+    exec.fence("add_weight_gradient");
   });
 }
 

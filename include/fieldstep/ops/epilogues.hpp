@@ -42,4 +42,43 @@ struct AddEpilogue {
   }
 };
 
+/// Stores gelu(x W + bias) and, for the backward pass, its derivative beside it; slope: (rows, stride).
+template <class Real>
+struct BiasGeluSlopeEpilogue {
+  const Real* bias;
+  Real* slope;
+  std::ptrdiff_t stride;
+
+  template <int L>
+  [[gnu::always_inline]] auto columns(int column) const {
+    return [b = load<L>(bias + column), to = slope + column, step = stride](int row, vec<Real, L> sums) {
+      vec<Real, L> derivative;
+      const vec<Real, L> y = gelu<Real, L>(sums + b, derivative);
+      store<L>(to + row * step, derivative);
+      return y;
+    };
+  }
+};
+
+/// Stores residual + gamma * (x W + bias) and, for the backward pass, x W + bias beside it. residual, branch: (rows,
+/// stride)
+template <class Real>
+struct LayerScaleEpilogue {
+  const Real* bias;
+  const Real* gamma;
+  const Real* residual;
+  Real* branch;
+  std::ptrdiff_t stride;
+
+  template <int L>
+  [[gnu::always_inline]] auto columns(int column) const {
+    return [this, column, b = load<L>(bias + column), g = load<L>(gamma + column)](int row, vec<Real, L> sums) {
+      const std::ptrdiff_t at = row * stride + column;
+      const vec<Real, L> value = sums + b;
+      store<L>(branch + at, value);
+      return load<L>(residual + at) + value * g;
+    };
+  }
+};
+
 }  // namespace fieldstep::ops

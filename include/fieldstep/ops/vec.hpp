@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #if defined(__FMA__) || defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -81,6 +82,30 @@ template <class T, int L>
   }
 }
 
+/// rows[i][j] <-> rows[j][i]: every round interleaves the first half of the rows with the second.
+template <class T, int L>
+[[gnu::always_inline]] inline void transpose(vec<T, L> (&rows)[L]) {
+#if defined(__CUDACC__)  // whose front end expands no pack in the shuffle
+  for (int i = 0; i < L; ++i)
+    for (int j = 0; j < i; ++j) {
+      const T lower = rows[i][j];
+      rows[i][j] = rows[j][i], rows[j][i] = lower;
+    }
+#else
+  [&]<int... I>(std::integer_sequence<int, I...>) {
+    for (int round = 1; round < L; round *= 2) {
+      vec<T, L> shuffled[L];
+      for (int i = 0; i < L / 2; ++i) {  // a0 b0 a1 b1 ... of the low halves, then of the high halves
+        shuffled[2 * i] = __builtin_shufflevector(rows[i], rows[i + L / 2], (I / 2 + I % 2 * L)...);
+        shuffled[2 * i + 1] = __builtin_shufflevector(rows[i], rows[i + L / 2], (L / 2 + I / 2 + I % 2 * L)...);
+      }
+      for (int i = 0; i < L; ++i) rows[i] = shuffled[i];
+    }
+  }
+  (std::make_integer_sequence<int, L>());
+#endif
+}
+
 template <class T, int L>
 [[gnu::always_inline]] inline vec<T, L> max(vec<T, L> a, vec<T, L> b) {
   return a > b ? a : b;
@@ -114,7 +139,8 @@ template <class T, int L>
 }
 
 /// 2^x for x <= 0, as a softmax asks for: x = n + r with |r| <= 1/2, minimax polynomial of degree 6 in r, exponent n
-/// put in by integer addition; relative error below 8e-8. Below -126 it stays at 2^-126. Double: the C library.
+/// put in by integer addition; relative error below 8e-8, or 1.1e-7 where multiply-adds round twice. Below -126 it
+/// stays at 2^-126. Double: the C library.
 template <class T, int L>
 [[gnu::always_inline]] inline vec<T, L> exp2_negative(vec<T, L> x) {
   if constexpr (std::same_as<T, float>) {
@@ -136,9 +162,26 @@ template <class T, int L>
   }
 }
 
+namespace detail {
+
+/// Phi(-a) e^(a^2/2) for a >= 0: a minimax polynomial of degree 7 in 1 / (1 + a/4).
+template <int L>
+[[gnu::always_inline]] inline vec<float, L> gelu_tail(vec<float, L> a) {
+  const vec<float, L> t = 1.0f / (a * 0.25f + 1.0f);
+  vec<float, L> h = t * -0.09920234233140945f + 0.3782443106174469f;
+  h = h * t - 0.34074506163597107f;
+  h = h * t + 0.36125653982162476f;
+  h = h * t - 0.02563263103365898f;
+  h = h * t + 0.13051079213619232f;
+  h = h * t + 0.09529336541891098f;
+  return h * t + 0.00027503646560944617f;
+}
+
+}  // namespace detail
+
 /// GELU in its erf form, x Phi(x), as max(x, 0) - |x| Phi(-|x|).
-/// Float: Phi(-a) = exp(-a^2/2) H(1 / (1 + a/4)) with a degree-7 minimax polynomial H; largest error 2.4e-7 for |x| <=
-/// 9 (PyTorch's own float version: 4.5e-7), and unlike 1 + erf it keeps its relative accuracy for large negative x.
+/// Float: largest error 2.4e-7 for |x| <= 9 (PyTorch's own float version: 4.5e-7), and unlike 1 + erf it keeps its
+/// relative accuracy for large negative x.
 /// Double: the C library's erfc.
 template <class T, int L>
 [[gnu::always_inline]] inline vec<T, L> gelu(vec<T, L> x) {
@@ -146,22 +189,30 @@ template <class T, int L>
   const vec<T, L> positive = x > zero ? x : zero;
   const vec<T, L> a = x > zero ? x : -x;
   if constexpr (std::same_as<T, float>) {
-    const vec<float, L> t = 1.0f / (a * 0.25f + 1.0f);
-    vec<float, L> h = t * -0.09920234233140945f + 0.3782443106174469f;
-    h = h * t - 0.34074506163597107f;
-    h = h * t + 0.36125653982162476f;
-    h = h * t - 0.02563263103365898f;
-    h = h * t + 0.13051079213619232f;
-    h = h * t + 0.09529336541891098f;
-    h = h * t + 0.00027503646560944617f;
-    return positive - a * exp<float, L>(a * a * -0.5f) * h;
+    return positive - a * exp<float, L>(a * a * -0.5f) * detail::gelu_tail<L>(a);
   } else {
     for (int l = 0; l < L; ++l) x[l] = positive[l] - a[l] * T(0.5) * std::erfc(a[l] * T(0.70710678118654752440));
     return x;
   }
 }
 
-/// The same for one number, for any execution space: yardstick of the test and benchmark, and the device path.
+/// gelu(x) and its derivative Phi(x) + x phi(x), which share the exponential.
+template <class T, int L>
+[[gnu::always_inline]] inline vec<T, L> gelu(vec<T, L> x, vec<T, L>& slope) {
+  const vec<T, L> zero{};
+  const vec<T, L> a = x > zero ? x : -x;
+  const vec<T, L> density = exp<T, L>(a * a * T(-0.5));
+  vec<T, L> tail;  // Phi(-a)
+  if constexpr (std::same_as<T, float>) {
+    tail = density * detail::gelu_tail<L>(a);
+  } else {
+    for (int l = 0; l < L; ++l) tail[l] = T(0.5) * std::erfc(a[l] * T(0.70710678118654752440));
+  }
+  slope = (x > zero ? 1 - tail : tail) + x * density * T(0.39894228040143267794);
+  return (x > zero ? x : zero) - a * tail;
+}
+
+/// gelu for one number, for any execution space: yardstick of the test and benchmark, and the device path.
 template <class Real>
 KOKKOS_FUNCTION Real gelu_naive(Real x) {
   return x * Real(0.5) * Kokkos::erfc(x * Real(-0.70710678118654752440));

@@ -38,9 +38,10 @@ void resampling_matrix(Real* matrix) {
   }
 }
 
-/// y = Re(A x A^T) for every plane: x (planes, From, From), y (planes, To, To); matrix as resampling_matrix leaves it.
+/// y = factor * Re(A x A^T) for every plane: x (planes, From, From), y (planes, To, To); matrix as resampling_matrix
+/// leaves it.
 template <int From, int To, class Exec, class Real>
-void resample(const Exec& exec, int planes, const Real* matrix, const Real* x, Real* y) {
+void resample(const Exec& exec, int planes, const Real* matrix, const Real* x, Real* y, Real factor = 1) {
   constexpr int LF = lanes_for<Real>(From), LT = lanes_for<Real>(To);
   const Real *real = matrix, *imaginary = matrix + From * To;
   for_ranges(exec, planes * To, [=](int begin, int end) {
@@ -60,15 +61,23 @@ void resample(const Exec& exec, int planes, const Real* matrix, const Real* x, R
         vec<Real, LT> sum{};
         for (int k = 0; k < From; ++k)
           sum += re[k] * load<LT>(real + k * To + c) - im[k] * load<LT>(imaginary + k * To + c);
-        store<LT>(y + std::ptrdiff_t{row} * To + c, sum);
+        store<LT>(y + std::ptrdiff_t{row} * To + c, sum * factor);
       }
     }
   });
 }
 
-/// The same, one thread a number, for any execution space: yardstick of the tests, and the device path.
+/// Gradient of resample<From, To>: dx = Re(A^T dy A). The way back with its own matrix, resampling_matrix<To, From>,
+/// for that one is B = (From / To) times the conjugate of A^T, and dy is real.
 template <int From, int To, class Exec, class Real>
-void resample_naive(const Exec& exec, int planes, const Real* matrix, const Real* x, Real* y) {
+void resample_backward(const Exec& exec, int planes, const Real* way_back, const Real* dy, Real* dx) {
+  constexpr double ratio = static_cast<double>(To) / From;
+  resample<To, From>(exec, planes, way_back, dy, dx, static_cast<Real>(ratio * ratio));
+}
+
+/// resample, one thread a number, for any execution space: yardstick of the tests, and the device path.
+template <int From, int To, class Exec, class Real>
+void resample_naive(const Exec& exec, int planes, const Real* matrix, const Real* x, Real* y, Real factor = 1) {
   Kokkos::parallel_for(
       Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {planes * To, To}), KOKKOS_LAMBDA(int row, int c) {
         const Real *plane = x + std::ptrdiff_t{row} / To * From * From, *imaginary = matrix + From * To;
@@ -81,7 +90,7 @@ void resample_naive(const Exec& exec, int planes, const Real* matrix, const Real
           }
           sum += re * matrix[l * To + c] - im * imaginary[l * To + c];
         }
-        y[std::ptrdiff_t{row} * To + c] = sum;
+        y[std::ptrdiff_t{row} * To + c] = sum * factor;
       });
 }
 

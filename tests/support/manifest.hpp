@@ -93,10 +93,11 @@ class Manifest {
     std::vector<SourceTensor> all;
     for (const auto& entry : json_.at(list)) {
       const std::string kind = entry.value("kind", "synth");
+      const std::string hashed = entry.value("synth_name", prefix + entry.at("name").get<std::string>());
       SourceTensor tensor{.name = entry.at("name"),
                           .shape = entry.at("shape"),
                           .kind = SourceTensor::Kind::stored,
-                          .hashed = entry.value("synth", prefix + entry.at("name").get<std::string>()),
+                          .hashed = entry.value("synth", hashed),
                           .offset = entry.value("offset", 0.0),
                           .scale = entry.value("scale", 1.0),
                           .literal = entry.value("values", std::vector<float>{}),

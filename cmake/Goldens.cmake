@@ -108,11 +108,14 @@ function(fieldstep_poseidon_golden json prefix)
       string(APPEND config "  static constexpr std::array ${name}{${numbers}};\n")
     endif()
   endforeach()
+  set(labelled false)
   string(JSON inputs LENGTH "${json}" inputs)
   math(EXPR last "${inputs} - 1")
   foreach(i RANGE ${last})
     string(JSON argument GET "${json}" inputs ${i} arg)
-    if(argument STREQUAL "pixel_values")
+    if(argument STREQUAL "labels")
+      set(labelled true)
+    elseif(argument STREQUAL "pixel_values")
       foreach(pair IN ITEMS "C;1" "H;2" "W;3")
         list(GET pair 0 name)
         list(GET pair 1 axis)
@@ -121,7 +124,7 @@ function(fieldstep_poseidon_golden json prefix)
     endif()
   endforeach()
 
-  string(MD5 hash "${config}")
+  string(MD5 hash "${config}${labelled}")
   string(SUBSTRING ${hash} 0 8 hash)
   set(${prefix}_unit "scot_golden_${hash}_${H}x${W}x${C}" PARENT_SCOPE)
   set(${prefix}_code "#include <support/scot_golden.hpp>
@@ -130,21 +133,29 @@ struct Config : fieldstep::models::ScotDefaults {
 ${config}};
 
 int main(int argc, char* argv[]) {
-  return fieldstep::support::run_golden<fieldstep::support::ScotGolden<Config, fieldstep::Grid<1, ${H}, ${W}, ${C}>>>(argc, argv);
+  return fieldstep::support::run_golden<fieldstep::support::ScotGolden<Config, fieldstep::Grid<1, ${H}, ${W}, ${C}>, ${labelled}>>(argc, argv);
 }
 " PARENT_SCOPE)
 endfunction()
 
-# Of trainax only the random generator's tables so far.
+# The first word of `case` is the form of a trainax manifest.
 function(fieldstep_trainax_golden json prefix)
-  string(JSON values ERROR_VARIABLE absent GET "${json}" values)
-  if(NOT absent)
-    set(${prefix}_unit random_golden PARENT_SCOPE)
-    set(${prefix}_code "#include <support/random_golden.hpp>
-
-int main(int argc, char* argv[]) { return fieldstep::support::run_golden<fieldstep::support::RandomGolden>(argc, argv); }
-" PARENT_SCOPE)
+  set(forms prng optimizers)
+  set(headers random_golden optimizer_golden)
+  set(runners RandomGolden OptimizerGolden)
+  string(JSON case GET "${json}" case)
+  string(REGEX MATCH "^[a-z]+" form "${case}")
+  list(FIND forms "${form}" place)
+  if(place LESS 0)
+    return()
   endif()
+  list(GET headers ${place} header)
+  list(GET runners ${place} runner)
+  set(${prefix}_unit ${header} PARENT_SCOPE)
+  set(${prefix}_code "#include <support/${header}.hpp>
+
+int main(int argc, char* argv[]) { return fieldstep::support::run_golden<fieldstep::support::${runner}>(argc, argv); }
+" PARENT_SCOPE)
 endfunction()
 
 function(fieldstep_add_golden manifest)

@@ -18,7 +18,7 @@ void add_avit(const std::string& name, const Exec& exec, const std::string& suff
     typename Net::Prepared prepared;
     Ready() {
       initialise(Net::table(), weights.data(), make_key(0));
-      prepared = Net::prepare(w, {.labels = std::array{0, 1, 2}}, memory.data());
+      prepared = Net::prepare(Exec(), w, {.labels = std::array{0, 1, 2}}, memory.data());
     }
   };
   add_case(name + "/4x3x128x128" + suffix, exec, {Net::flop(1), 4. * Net::arena_size}, [=] {

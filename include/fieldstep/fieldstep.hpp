@@ -17,6 +17,7 @@
 #include <fieldstep/blocks/linear.hpp>
 #include <fieldstep/blocks/log_position_bias.hpp>
 #include <fieldstep/blocks/mlp.hpp>
+#include <fieldstep/blocks/norm_backward.hpp>
 #include <fieldstep/blocks/patch_embedding.hpp>
 #include <fieldstep/blocks/patch_merging.hpp>
 #include <fieldstep/blocks/patch_recovery.hpp>
@@ -32,7 +33,9 @@
 #include <fieldstep/blocks/token_scratch.hpp>
 #include <fieldstep/blocks/windowed_cosine_attention.hpp>
 
+#include <fieldstep/core/activations.hpp>
 #include <fieldstep/core/arena.hpp>
+#include <fieldstep/core/carver.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/core/exec.hpp>
 #include <fieldstep/core/init.hpp>
@@ -46,10 +49,13 @@
 #include <fieldstep/core/tensor.hpp>
 #include <fieldstep/core/trace.hpp>
 
+#include <fieldstep/embed/conditions.hpp>
 #include <fieldstep/embed/emulator.hpp>
 #include <fieldstep/embed/history.hpp>
 #include <fieldstep/embed/network.hpp>
 #include <fieldstep/embed/registry.hpp>
+#include <fieldstep/embed/trainable_model.hpp>
+#include <fieldstep/embed/training_network.hpp>
 
 #include <fieldstep/io/atomic_file.hpp>
 #include <fieldstep/io/bytes.hpp>
@@ -77,20 +83,57 @@
 #include <fieldstep/models/avit_expand.hpp>
 #include <fieldstep/models/avit_variants.hpp>
 #include <fieldstep/models/scot.hpp>
+#include <fieldstep/models/scot_training.hpp>
 #include <fieldstep/models/scot_variants.hpp>
 
+#include <fieldstep/ops/add.hpp>
 #include <fieldstep/ops/attention.hpp>
+#include <fieldstep/ops/attention_backward.hpp>
+#include <fieldstep/ops/attention_backward_naive.hpp>
 #include <fieldstep/ops/conv2d.hpp>
 #include <fieldstep/ops/depthwise_conv.hpp>
 #include <fieldstep/ops/dropout.hpp>
 #include <fieldstep/ops/epilogues.hpp>
+#include <fieldstep/ops/framed_conv.hpp>
 #include <fieldstep/ops/layer_norm.hpp>
+#include <fieldstep/ops/layer_norm_backward.hpp>
+#include <fieldstep/ops/layer_scale.hpp>
 #include <fieldstep/ops/loaders.hpp>
 #include <fieldstep/ops/matmul.hpp>
+#include <fieldstep/ops/matmul_backward.hpp>
+#include <fieldstep/ops/partial_sums.hpp>
+#include <fieldstep/ops/patches.hpp>
+#include <fieldstep/ops/pointwise.hpp>
 #include <fieldstep/ops/resample.hpp>
 #include <fieldstep/ops/standardise.hpp>
 #include <fieldstep/ops/statistics.hpp>
+#include <fieldstep/ops/statistics_backward.hpp>
 #include <fieldstep/ops/vec.hpp>
 #include <fieldstep/ops/window_attention.hpp>
+#include <fieldstep/ops/window_attention_backward.hpp>
+#include <fieldstep/ops/window_grid.hpp>
 
+#include <fieldstep/train/chain.hpp>
+#include <fieldstep/train/clip.hpp>
+#include <fieldstep/train/concepts.hpp>
+#include <fieldstep/train/decayed_weights.hpp>
+#include <fieldstep/train/ema.hpp>
 #include <fieldstep/train/loss/channel_groups.hpp>
+#include <fieldstep/train/loss/normalised_mse.hpp>
+#include <fieldstep/train/optimizer/adagrad.hpp>
+#include <fieldstep/train/optimizer/adam.hpp>
+#include <fieldstep/train/optimizer/adamw.hpp>
+#include <fieldstep/train/optimizer/adan.hpp>
+#include <fieldstep/train/optimizer/amsgrad.hpp>
+#include <fieldstep/train/optimizer/average.hpp>
+#include <fieldstep/train/optimizer/dadapt.hpp>
+#include <fieldstep/train/optimizer/dadapt_adam.hpp>
+#include <fieldstep/train/optimizer/dadapt_adan.hpp>
+#include <fieldstep/train/optimizer/lion.hpp>
+#include <fieldstep/train/optimizer/rmsprop.hpp>
+#include <fieldstep/train/optimizer/sgd.hpp>
+#include <fieldstep/train/parameter_groups.hpp>
+#include <fieldstep/train/parameter_rules.hpp>
+#include <fieldstep/train/schedule.hpp>
+#include <fieldstep/train/schedule/mpp.hpp>
+#include <fieldstep/train/schedule/poseidon.hpp>

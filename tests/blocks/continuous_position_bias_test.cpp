@@ -1,5 +1,6 @@
 #include <fieldstep/blocks/continuous_position_bias.hpp>
 #include <support/drawn_weights.hpp>
+#include <support/gradient.hpp>
 #include <support/reference_avit.hpp>
 
 #include <catch2/catch_template_test_macros.hpp>
@@ -57,4 +58,29 @@ TEST_CASE("ContinuousPositionBias1D: an odd periodic axis and a single point are
     CHECK(message([&] { Bias<float, 2>::table<1>(weights.weights(), boundary, bias); }) ==
           "ContinuousPositionBias1D: an axis of one point has no distances; wanted at least two");
   CHECK(message([&] { Bias<float, 2>::table<5>(weights.weights(), Boundary::open, bias); }).empty());
+}
+
+TEMPLATE_TEST_CASE_SIG("ContinuousPositionBias1D: its gradients agree with central differences",
+                       "[blocks][continuous_position_bias][gradient]", ((int Length, int Heads), Length, Heads), (2, 3),
+                       (3, 1), (6, 3)) {
+  using Block = Bias<double, Heads>;
+  using Params = typename Block::template Params<double>;
+  constexpr std::size_t count = Heads * Length * Length;
+  const Numbers dbias = in_double(drawn<double>("dbias", count));
+  const auto memory = drawn<double>("weights", arena_count<Params>(), 0, .3);
+  for (const Boundary boundary : {Boundary::open, Boundary::periodic}) {
+    if (boundary == Boundary::periodic && Length % 2 != 0) continue;
+    const auto table = [&](const Numbers& weights) {
+      Numbers bias(count);
+      Block::template table<Length>(bind<typename Block::Weights>(weights.data()), boundary, bias.data());
+      return bias;
+    };
+    const Numbers weights = in_double(memory);
+    Numbers gradient(weights.size(), -2);
+    Block::template backward<Length>(bind<typename Block::Weights>(weights.data()), boundary, dbias.data(),
+                                     bind<Params>(gradient.data()));
+    Numbers expected = central_differences(table, weights, dbias, 1e-5);  // small: relu has a kink
+    for (double& d : expected) d -= 2;                                    // what was there
+    CHECK(relative_l2(gradient, expected) < 1e-9);
+  }
 }

@@ -1,4 +1,5 @@
 #include <fieldstep/blocks/relative_position_bias.hpp>
+#include <support/gradient.hpp>
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -8,6 +9,7 @@
 #include <vector>
 
 using namespace fieldstep;
+using namespace fieldstep::support;
 using blocks::Boundary;
 
 namespace {
@@ -77,4 +79,24 @@ TEST_CASE("RelativePositionBias: its table holds the weight of every head's buck
   CHECK(bias[(1 * 5 + 3) * 5 + 1] == 2 * heads + 1);
   CHECK(bias[(1 * 5 + 1) * 5 + 3] == 18 * heads + 1);
   CHECK(bias[(0 * 5 + 2) * 5 + 2] == 0);
+}
+
+TEMPLATE_TEST_CASE_SIG("RelativePositionBias: its gradient agrees with central differences",
+                       "[blocks][relative_position_bias][gradient]", ((int Length), Length), 1, 3, 7, 16, 40) {
+  using Exact = blocks::RelativePositionBias<double, heads>;
+  constexpr std::size_t count = heads * Length * Length;
+  const Numbers dbias = in_double(drawn<double>("dbias", count)), weight(Exact::buckets * heads);
+  for (const Boundary boundary : {Boundary::open, Boundary::periodic}) {
+    const auto table = [&](const Numbers& v) {
+      Numbers bias(count);
+      Exact::table<Length>({Tensor<const double, Exact::buckets, heads>(v.data())}, boundary, bias.data());
+      return bias;
+    };
+    Numbers dweight(weight.size(), -2);
+    Exact::backward<Length>({Tensor<const double, Exact::buckets, heads>(weight.data())}, boundary, dbias.data(),
+                            {Tensor<double, Exact::buckets, heads>(dweight.data())});
+    Numbers expected = central_differences(table, weight, dbias);
+    for (double& d : expected) d -= 2;  // what was there
+    CHECK(relative_l2(dweight, expected) < 1e-12);
+  }
 }

@@ -1,4 +1,5 @@
 #include <fieldstep/models/avit.hpp>
+#include <support/workspace_plan.hpp>
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -81,30 +82,8 @@ TEST_CASE("AViT: floating-point operations of a forward pass", "[models][avit]")
 
 TEMPLATE_TEST_CASE("AViT: workspace regions that live together never overlap", "[models][avit][property]",
                    (Net<AvitTi>), (Net<AvitB, 16>), (AViT<AvitTi, Grid<1, 32, 16, 2>>)) {
-  for (const auto& plan : {TestType::inference_plan, TestType::full_plan}) {
-    std::size_t end = 0, most_alive = 0;
-    for (std::size_t i = 0; i < plan.regions.size(); ++i) {
-      const Region& a = plan.regions[i];
-      CHECK(plan.offset[i] % 16 == 0);
-      end = std::max(end, plan.offset[i] + a.count);
-      for (std::size_t j = 0; j < i; ++j) {
-        const Region& b = plan.regions[j];
-        INFO(a.name << " and " << b.name);
-        const bool together = a.first <= b.last && b.first <= a.last;
-        const bool apart = plan.offset[i] + a.count <= plan.offset[j] || plan.offset[j] + b.count <= plan.offset[i];
-        CHECK((!together || apart || a.count == 0 || b.count == 0));
-      }
-    }
-    for (int stage = 0; stage <= 8; ++stage) {
-      std::size_t alive = 0;
-      for (const Region& region : plan.regions)
-        if (region.first <= stage && stage <= region.last) alive += region.count;
-      most_alive = std::max(most_alive, alive);
-    }
-    CHECK(plan.count == end);
-    CHECK(plan.count >= most_alive);
-    CHECK(static_cast<double>(plan.count) < 1.1 * static_cast<double>(most_alive));  // hardly a gap
-  }
+  support::check_plan(TestType::inference_plan);
+  support::check_plan(TestType::full_plan);
   CHECK(TestType::workspace_size == TestType::inference_plan.count);
   CHECK(TestType::full_workspace_size == TestType::full_plan.count);
 }

@@ -39,7 +39,7 @@ struct Case {
   Case() {
     draw_weights(Net::table(), arena.data());
     weights = bind<typename Net::Weights>(static_cast<const Real*>(arena.data()));
-    prepared = Net::prepare(weights, {}, memory.data());
+    prepared = Net::prepare(Exec(), weights, {}, memory.data());
   }
 
   /// The result of samples first, first + 1, ...; the workspace begins as NaN.
@@ -81,16 +81,6 @@ TEST_CASE("ScOT: equal bits for one thread and two, one sample and a batch; no a
   CHECK(allocations == 0);
 }
 
-TEST_CASE("ScOT: the production pass and the full one agree on a grid that is not square", "[models][scot]") {
-  using Wide = Case<Small, Grid<1, 32, 56, 3>, double>;
-  const Wide network;
-  const auto x = drawn<double>("x", Wide::in_size), y = constant<double>(Wide::out_size);
-  const auto work = constant<double>(Wide::Net::full_workspace_size(1));
-  Wide::Net::forward_full(Exec(), network.weights, network.prepared, Wide::Net::In(x.data(), 1), network.time.data(),
-                          Wide::Net::Out(y.data(), 1), work.data());
-  CHECK(relative_l2(in_double(network.forward(Exec(), x, 0, 1)), in_double(y)) < 1e-13);
-}
-
 TEST_CASE("ScOT: where nothing looks across, a wide or a tall grid is two square ones", "[models][scot]") {
   constexpr int n = 32, fields = 3, seam = 2;  // the last convolution reaches two points
   using Square = Case<OneWindow, Grid<1, n, n, fields>, double>;
@@ -123,15 +113,4 @@ TEST_CASE("ScOT: where nothing looks across, a wide or a tall grid is two square
             largest = std::max(largest, std::abs(tall.data()[(f * 2 * n + half * n + i) * n + j] - wanted));
         }
   CHECK(largest < 1e-12);
-}
-
-TEST_CASE("ScOT: the published variants have the original's parameters and work", "[models][scot]") {
-  using Pdes = Grid<1, 128, 128, 4>;
-  static_assert(param_count(make_param_table<models::ScOT<models::PoseidonT, Pdes>::Params<float>>()) == 20'774'444);
-  static_assert(param_count(make_param_table<models::ScOT<models::PoseidonS, Pdes>::Params<float>>()) == 39'901'076);
-  static_assert(param_count(make_param_table<models::ScOT<models::PoseidonB, Pdes>::Params<float>>()) == 157'729'988);
-  static_assert(param_count(make_param_table<models::ScOT<models::PoseidonL, Pdes>::Params<float>>()) == 628'575'524);
-  // The original computes the position biases in every step, 0.137 GFLOP that are made once here.
-  CHECK(std::abs(models::ScOT<models::PoseidonT, Pdes>::flop(1) - (2.923e9 - 0.139e9)) < 2e6);
-  CHECK(models::ScOT<models::PoseidonT, Pdes>::flop(4) == 4 * models::ScOT<models::PoseidonT, Pdes>::flop(1));
 }

@@ -28,7 +28,7 @@ class AvitCase {
   explicit AvitCase(Conditions conditions)
       : conditions_(std::move(conditions)),
         prepared_(
-            Net::prepare(weights_.weights(),
+            Net::prepare(Exec(), weights_.weights(),
                          {.labels = conditions_.labels, .along_x = conditions_.along_x, .along_y = conditions_.along_y},
                          memory_.data())) {}
 

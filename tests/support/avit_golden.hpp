@@ -61,7 +61,7 @@ class AvitUnderTest {
     weights_ = bind<typename Net::Weights>(static_cast<const Real*>(arena_.data()));
     const auto labels = manifest.json().at("state_labels").at(0).template get<std::vector<int>>();
     const auto bcs = manifest.json().at("bcs").at(0).template get<std::array<int, 2>>();
-    prepared_ = Net::prepare(weights_,
+    prepared_ = Net::prepare(Exec(), weights_,
                              {.labels = labels,
                               .along_x = static_cast<models::Boundary>(bcs[0]),
                               .along_y = static_cast<models::Boundary>(bcs[1])},

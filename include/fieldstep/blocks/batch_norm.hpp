@@ -1,7 +1,7 @@
 #pragma once
 #include <fieldstep/core/params.hpp>
 #include <fieldstep/ops/layer_norm.hpp>  // ChannelAffine
-#include <fieldstep/ops/statistics.hpp>
+#include <fieldstep/ops/statistics_backward.hpp>
 
 #include <cmath>
 
@@ -54,6 +54,36 @@ struct BatchNorm {
       }
     });
     return {memory, memory + Dim};
+  }
+
+  /// Overwrites dx, adds to dw, from dy = dL/dy for x (rows, Dim); dx may be dy. With r = 1 / sqrt(var + eps) and
+  /// xhat = (x - mean) r:
+  ///   dweight = sum dy xhat;  dbias = sum dy
+  ///   by running statistics: dx = weight r dy
+  ///   by the batch's:        dx = weight r (dy - mean(dy) - xhat mean(dy xhat))
+  template <class Exec>
+  static void backward(const Exec& exec, const Weights& w, int rows, bool by_batch, const Real* x, const Real* dy,
+                       Real* dx, const Params<Real>& dw) {
+    const Real* base = nullptr;
+    ops::channel_gradient<Dim>(
+        exec, 1, rows, x, dy, base, dx, [=]<int L>(int, int c, const ops::ChannelSums<Real, L>& sums) {
+          using V = ops::vec<Real, L>;
+          const auto at = [=](const auto& tensor) { return ops::load<L>(tensor.data_handle() + c); };
+          const auto add = [=](const auto& tensor, V sum) {
+            ops::store<L>(tensor.data_handle() + c, ops::load<L>(tensor.data_handle() + c) + sum);
+          };
+          const auto count = static_cast<Real>(rows);
+          const V variance = by_batch ? sums.squares / count : at(w.running_var);
+          const V off_centre = by_batch ? V{} : sums.mean - at(w.running_mean);
+          const V rstd = 1 / ops::sqrt<L, Real>(variance + static_cast<Real>(eps)), scale = at(w.weight) * rstd;
+          const V dy_xhat = rstd * (sums.dy_x + off_centre * sums.dy);
+          add(dw.weight, dy_xhat);
+          add(dw.bias, sums.dy);
+          const V none{};
+          return by_batch
+                     ? ops::ChannelGradient<Real, L>{scale, -scale * rstd * dy_xhat / count, -scale * sums.dy / count}
+                     : ops::ChannelGradient<Real, L>{scale, none, none};
+        });
   }
 };
 

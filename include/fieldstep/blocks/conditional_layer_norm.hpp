@@ -5,8 +5,7 @@
 namespace fieldstep::blocks {
 
 /// Layer normalisation whose scale and shift are linear in the lead time of the sample:
-///   y[r,c] = (a[c] t + b[c]) (x[r,c] - mean[r]) / sqrt(var[r] + eps) + (d[c] t
-///   + e[c])
+///   y[r,c] = (a[c] t + b[c]) (x[r,c] - mean[r]) / sqrt(var[r] + eps) + (d[c] t + e[c])
 /// a, b: weight.weight, weight.bias; d, e: bias.weight, bias.bias.
 /// Source: Herde et al. 2024, arXiv:2405.19101, section 3; Poseidon's ConditionalLayerNorm (scOT/model.py).
 template <class Real, int Dim>
@@ -35,6 +34,20 @@ struct ConditionalLayerNorm {
         shift[s * Dim + c] = w.shift_slope(c, 0) * time[s] + w.shift(c);
       }
     return {memory, shift, Dim};
+  }
+
+  /// Gradient of affine(): adds to dw and, unless it is null, to dtime (samples).
+  ///   dscale, dshift: (samples, Dim)
+  static void affine_backward(const Weights& w, int samples, const Real* time, const Real* dscale, const Real* dshift,
+                              const Params<Real>& dw, Real* dtime) {
+    for (int s = 0; s < samples; ++s, dscale += Dim, dshift += Dim)
+      for (int c = 0; c < Dim; ++c) {
+        dw.scale_slope(c, 0) += time[s] * dscale[c];
+        dw.scale(c) += dscale[c];
+        dw.shift_slope(c, 0) += time[s] * dshift[c];
+        dw.shift(c) += dshift[c];
+        if (dtime) dtime[s] += dscale[c] * w.scale_slope(c, 0) + dshift[c] * w.shift_slope(c, 0);
+      }
   }
 };
 

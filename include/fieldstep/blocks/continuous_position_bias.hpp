@@ -41,22 +41,54 @@ struct ContinuousPositionBias1D {
     if (Length == 1) fail_usage("ContinuousPositionBias1D: an axis of one point has no distances; wanted at least two");
     if (boundary == Boundary::periodic && Length % 2 != 0)
       fail_usage("ContinuousPositionBias1D: found a periodic axis of ", Length, " points; wanted an even number");
-    std::array<Real, static_cast<std::size_t>(2 * Length - 1) * Heads> of_delta;
-    for (int delta = 1 - Length; delta < Length; ++delta) {
-      const Real coordinate = Real(distance(delta, Length, boundary)) / Real(Length > 1 ? Length - 1 : 1);
-      Real logits[Heads] = {};
-      for (int u = 0; u < hidden; ++u) {
-        const Real a = w.weight1(u, 0) * coordinate + w.bias1(u);
-        if (a > 0)
-          for (int head = 0; head < Heads; ++head) logits[head] += w.weight2(head, u) * a;
-      }
-      for (int head = 0; head < Heads; ++head)
-        of_delta[static_cast<std::size_t>((delta + Length - 1) * Heads + head)] = 16 / (1 + std::exp(-logits[head]));
-    }
-    for (int head = 0; head < Heads; ++head)
+    std::array<std::array<Real, Heads>, static_cast<std::size_t>(2 * Length - 1)> of_delta;
+    for (int delta = 1 - Length; delta < Length; ++delta)
+      of_delta[static_cast<std::size_t>(delta + Length - 1)] = sigmoids(w, coordinate<Length>(delta, boundary));
+    for (std::size_t head = 0; head < Heads; ++head)
       for (int i = 0; i < Length; ++i)
-        for (int j = 0; j < Length; ++j)
-          *bias++ = of_delta[static_cast<std::size_t>((j - i + Length - 1) * Heads + head)];
+        for (int j = 0; j < Length; ++j) *bias++ = 16 * of_delta[static_cast<std::size_t>(j - i + Length - 1)][head];
+  }
+
+  /// Adds to dw what dbias (Heads, Length, Length) gives. For every distance, with s the sigmoid, a = W1 c + b1:
+  ///   dz = 16 s (1 - s) sum dbias;  dW2 += dz relu(a);  da = (W2^T dz where a > 0);  dW1 += da c;  db1 += da
+  template <int Length>
+  static void backward(const Weights& w, Boundary boundary, const Real* dbias, const Params<Real>& dw) {
+    for (int delta = 1 - Length; delta < Length; ++delta) {
+      const Real c = coordinate<Length>(delta, boundary);
+      std::array<Real, Heads> dz = sigmoids(w, c);
+      for (std::size_t head = 0; head < Heads; ++head)
+        dz[head] *= 16 * (1 - dz[head]) * detail::sum_at_distance<Length>(dbias + head * Length * Length, delta);
+      for (int u = 0; u < hidden; ++u) {
+        const Real a = w.weight1(u, 0) * c + w.bias1(u);
+        if (!(a > 0)) continue;
+        Real da = 0;
+        for (int head = 0; head < Heads; ++head) {
+          const Real d = dz[static_cast<std::size_t>(head)];
+          dw.weight2(head, u) += d * a;
+          da += d * w.weight2(head, u);
+        }
+        dw.weight1(u, 0) += da * c;
+        dw.bias1(u) += da;
+      }
+    }
+  }
+
+ private:
+  template <int Length>
+  static Real coordinate(int delta, Boundary boundary) {
+    return Real(distance(delta, Length, boundary)) / Real(Length > 1 ? Length - 1 : 1);
+  }
+
+  /// sigmoid(W2 relu(W1 coordinate + b1)) of every head.
+  static std::array<Real, Heads> sigmoids(const Weights& w, Real coordinate) {
+    std::array<Real, Heads> logits{};
+    for (int u = 0; u < hidden; ++u) {
+      const Real a = w.weight1(u, 0) * coordinate + w.bias1(u);
+      if (a > 0)
+        for (int head = 0; head < Heads; ++head) logits[static_cast<std::size_t>(head)] += w.weight2(head, u) * a;
+    }
+    for (Real& z : logits) z = 1 / (1 + std::exp(-z));
+    return logits;
   }
 };
 

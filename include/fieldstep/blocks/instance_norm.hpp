@@ -1,6 +1,7 @@
 #pragma once
 #include <fieldstep/core/params.hpp>
-#include <fieldstep/ops/statistics.hpp>
+#include <fieldstep/ops/partial_sums.hpp>
+#include <fieldstep/ops/statistics_backward.hpp>
 
 namespace fieldstep::blocks {
 
@@ -41,6 +42,29 @@ struct InstanceNorm2d {
                       Real* shift, Real* y) {
     affine(exec, w, samples, positions, x, scale, shift);
     ops::scale_shift<Channels>(exec, samples, positions, x, scale, static_cast<const Real*>(shift), y);
+  }
+
+  /// dx = base + dL/dx; adds to dw. With xhat = (x - mean) r, r = 1 / sqrt(var + eps), and means over the positions:
+  ///   dL/dx = r weight (dy - mean(dy) - xhat mean(dy xhat));  dweight = sum dy xhat;  dbias = sum dy
+  /// base may be null for 0, dx may be dy or base; scratch: 2 x samples x Channels.
+  template <class Exec>
+  static void backward(const Exec& exec, const Weights& w, int samples, int positions, const Real* x, const Real* dy,
+                       const Real* base, Real* dx, const Params<Real>& dw, Real* scratch) {
+    const Real* weight = w.weight.data_handle();
+    ops::channel_gradient<Channels>(
+        exec, samples, positions, x, dy, base, dx,
+        [=]<int L>(int sample, int channel, const ops::ChannelSums<Real, L>& sums) {
+          const auto count = static_cast<Real>(positions);
+          const auto rstd = 1 / ops::sqrt<L, Real>(sums.squares / count + static_cast<Real>(eps));
+          const auto scale = rstd * ops::load<L>(weight + channel), dy_xhat = rstd * sums.dy_x;
+          Real* shares = scratch + 2 * sample * Channels + channel;  // of this sample in dweight and dbias
+          ops::store<L>(shares, dy_xhat);
+          ops::store<L>(shares + Channels, sums.dy);
+          return ops::ChannelGradient<Real, L>{scale, -scale * rstd * dy_xhat / count, -scale * sums.dy / count};
+        });
+    const Real* one = nullptr;
+    ops::add_rows<Channels>(exec, samples, scratch, 2 * Channels, one, dw.weight.data_handle());
+    ops::add_rows<Channels>(exec, samples, scratch + Channels, 2 * Channels, one, dw.bias.data_handle());
   }
 };
 

@@ -33,6 +33,13 @@ struct LayerNorm {
   static ops::ChannelAffine<Real> affine(const Weights& w, int, const Real*, Real*) {
     return {w.weight.data_handle(), w.bias.data_handle()};
   }
+
+  /// Gradient of affine(): adds to dw. dscale, dshift: (samples, Dim)
+  static void affine_backward(const Weights&, int samples, const Real*, const Real* dscale, const Real* dshift,
+                              const Params<Real>& dw, Real*) {
+    for (int s = 0; s < samples; ++s, dscale += Dim, dshift += Dim)
+      for (int c = 0; c < Dim; ++c) dw.weight(c) += dscale[c], dw.bias(c) += dshift[c];
+  }
 };
 
 }  // namespace fieldstep::blocks

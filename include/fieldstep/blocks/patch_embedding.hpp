@@ -1,6 +1,7 @@
 #pragma once
 #include <fieldstep/core/params.hpp>
-#include <fieldstep/ops/matmul.hpp>
+#include <fieldstep/ops/matmul_backward.hpp>
+#include <fieldstep/ops/patches.hpp>
 
 namespace fieldstep::blocks {
 
@@ -9,7 +10,8 @@ namespace fieldstep::blocks {
 /// Source: transformers' Swinv2PatchEmbeddings.
 template <class Real, int Channels, int Dim, int Patch, int Rows, int Columns>
 struct PatchEmbedding {
-  static constexpr int patch_size = Channels * Patch * Patch, positions = Rows * Columns;
+  using Patches = ops::PatchGrid<Channels, Patch, Rows, Columns>;
+  static constexpr int patch_size = Patches::patch_size, positions = Rows * Columns;
   using Layout = MatrixLayout<Shape<Dim, Channels, Patch, Patch>, Shape<Dim, Channels, Patch, Patch>, Axes<0>,
                               Axes<1, 2, 3>>;  // k = (channel, a, b)
 
@@ -25,14 +27,9 @@ struct PatchEmbedding {
   struct PatchLoader {
     const Real* image;
     template <int Depth>
-    void load_row(int row, int k, Real* to) const {
+    void load_row(int row, int, Real* to) const {
       static_assert(Depth == patch_size);
-      const std::ptrdiff_t sample = row / positions;
-      const int top = row % positions / Columns * Patch, left = row % Columns * Patch;
-      for (int i = k / Patch; i < patch_size / Patch; ++i) {  // i = (channel, a)
-        const std::ptrdiff_t line = (sample * Channels + i / Patch) * Rows * Patch + top + i % Patch;
-        std::memcpy(to + i * Patch, image + line * Columns * Patch + left, sizeof(Real) * Patch);
-      }
+      Patches::read_patch(image, row, to);
     }
   };
 
@@ -41,6 +38,18 @@ struct PatchEmbedding {
   static void forward(const Exec& exec, const Weights& w, int samples, const Real* x, Real* y) {
     ops::matmul(exec, samples * positions, PatchLoader{x}, w.weight, y, Dim,
                 ops::BiasEpilogue<Real>{w.bias.data_handle()});
+  }
+
+  /// Adds to dw and overwrites dx, unless it is null, by way of patches (samples, positions, patch_size).
+  template <class Exec>
+  static void backward(const Exec& exec, const Weights& w, int samples, const Real* x, const Real* dy, Real* dx,
+                       const Params<Real>& dw, Real* patches) {
+    const int tokens = samples * positions;
+    ops::add_weight_gradient(exec, tokens, PatchLoader{x}, dy, Dim, dw.weight, dw.bias.data_handle());
+    if (!dx) return;
+    ops::matmul_transposed(exec, tokens, ops::RowsLoader<Real>{dy, Dim}, w.weight, patches, patch_size,
+                           ops::PlainEpilogue<Real>{});
+    Patches::to_image(exec, samples, static_cast<const Real*>(patches), dx);
   }
 };
 

@@ -1,9 +1,13 @@
 #pragma once
-#include <fieldstep/core/exec.hpp>
+#include <fieldstep/blocks/norm_backward.hpp>
+#include <fieldstep/core/carver.hpp>
 #include <fieldstep/core/params.hpp>
 #include <fieldstep/core/trace.hpp>
-#include <fieldstep/ops/matmul.hpp>
+#include <fieldstep/ops/framed_conv.hpp>
+#include <fieldstep/ops/matmul_backward.hpp>
+#include <fieldstep/ops/patches.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace fieldstep::blocks {
@@ -14,8 +18,10 @@ namespace fieldstep::blocks {
 /// Source: Poseidon's ScOTPatchRecovery (scOT/model.py).
 template <class Real, int Dim, int Channels, int Patch, int Rows, int Columns>
 struct PatchRecovery {
-  static constexpr int patch_size = Channels * Patch * Patch, height = Rows * Patch, width = Columns * Patch;
-  static constexpr int kernel = 5, border = kernel / 2;
+  using Patches = ops::PatchGrid<Channels, Patch, Rows, Columns>;
+  static constexpr int kernel = 5, patch_size = Patches::patch_size;
+  static constexpr int height = Patches::height, width = Patches::width;
+  using Image = ops::FramedImage<Channels, height, width, kernel>;
   using Layout = MatrixLayout<Shape<Dim, Channels, Patch, Patch>, Shape<Dim, Channels, Patch, Patch>, Axes<1, 2, 3>,
                               Axes<0>>;  // n = (channel, a, b)
 
@@ -31,23 +37,36 @@ struct PatchRecovery {
   };
   using Weights = Params<const Real>;
 
-  /// Numbers of a sample's image with zeros around it, as the convolution reads it.
-  static constexpr int framed_width = width + 2 * border;
-  static constexpr std::size_t framed_size = std::size_t{Channels} * (height + 2 * border) * framed_width;
+  /// What backward reads beside x, and uses up; scratch memory in inference.
+  struct Saved {
+    Real* patches;  ///< (samples, Rows, Columns, patch_size)
+    Real* framed;   ///< samples x framed_size: the image before the 5x5 convolution, zeros around it
 
-  /// Overwrites y, patches (samples, Rows, Columns, patch_size) and framed (samples x framed_size).
+    static constexpr Saved take(Carver<Real>& from, int samples) {
+      const auto n = static_cast<std::size_t>(samples);
+      return {from.take(n * Rows * Columns * patch_size), from.take(n * framed_size)};
+    }
+  };
+  static constexpr std::size_t framed_size = Image::framed_size;
+
+  /// Overwrites y and saved.
   template <class Exec, class Tracer = NoTrace>
-  static void forward(const Exec& exec, const Weights& w, int samples, const Real* x, Real* y, Real* patches,
-                      Real* framed, const Tracer& trace = {}) {
-    ops::matmul(exec, samples * Rows * Columns, ops::RowsLoader<Real>{x, Dim}, w.weight, patches, patch_size,
+  static void forward(const Exec& exec, const Weights& w, int samples, const Real* x, Real* y, const Saved& saved,
+                      const Tracer& trace = {}) {
+    ops::matmul(exec, samples * Rows * Columns, ops::RowsLoader<Real>{x, Dim}, w.weight, saved.patches, patch_size,
                 ops::PlainEpilogue<Real>{});
-    frame(exec, w, samples, patches, framed);
-    mix(exec, w, samples, framed, y);
+    const Real *patches = saved.patches, *bias = w.bias.data_handle(), *framed = saved.framed;
+    Image::frame(exec, samples, saved.framed, [=](int line, Real* to) {
+      Patches::read_line(patches, line, to);
+      const Real b = bias[line / height % Channels];
+      for (int j = 0; j < width; ++j) to[j] += b;
+    });
+    ops::framed_conv<Image>(exec, samples, framed, w.mixup.data_handle(), y);
     if constexpr (Tracer::active) {
       std::vector<Real> image;
       for (int line = 0; line < samples * Channels * height; ++line) {
-        const int framed_line = line / height * (height + 2 * border) + border + line % height;
-        const Real* from = framed + static_cast<std::ptrdiff_t>(framed_line) * framed_width + border;
+        const int framed_line = line / height * Image::lines + Image::border + line % height;
+        const Real* from = framed + static_cast<std::ptrdiff_t>(framed_line) * Image::width + Image::border;
         image.insert(image.end(), from, from + width);
       }
       trace("projection", "bcij", {samples, Channels, height, width}, image.data());
@@ -55,41 +74,37 @@ struct PatchRecovery {
     }
   }
 
-  /// Puts the patches in their places, with the bias.
-  template <class Exec>
-  static void frame(const Exec& exec, const Weights& w, int samples, const Real* patches, Real* framed) {
-    constexpr int lines = height + 2 * border;
-    for_ranges(exec, samples * Channels * lines, [=](int begin, int end) {
-      for (int line = begin; line < end; ++line) {
-        const int sample = line / (Channels * lines), c = line / lines % Channels, i = line % lines - border;
-        Real* to = framed + static_cast<std::ptrdiff_t>(line) * framed_width;
-        std::fill_n(to, framed_width, Real(0));
-        if (i < 0 || i >= height) continue;
-        const Real* from = patches + (static_cast<std::ptrdiff_t>(sample) * Rows + i / Patch) * Columns * patch_size +
-                           (c * Patch + i % Patch) * Patch;
-        for (int j = 0; j < width; ++j) to[border + j] = from[j / Patch * patch_size + j % Patch] + w.bias(c);
-      }
-    });
+  /// Numbers that backward needs at least of GradientScratch.
+  static constexpr std::size_t wide_size(int samples) { return static_cast<std::size_t>(samples) * framed_size; }
+  static constexpr std::size_t partial_size(int samples) {
+    return std::max<std::size_t>(ops::framed_conv_scratch_size<Image>(samples), patch_size);
   }
 
-  template <class Exec>
-  static void mix(const Exec& exec, const Weights& w, int samples, const Real* framed, Real* y) {
-    constexpr int lines = height + 2 * border, L = ops::lanes_for<Real>(width);
-    for_ranges(exec, samples * Channels * height, [=](int begin, int end) {
-      for (int line = begin; line < end; ++line) {
-        const int sample = line / (Channels * height), o = line / height % Channels, i = line % height;
-        const Real* image = framed + static_cast<std::ptrdiff_t>(sample) * framed_size;
-        for (int j = 0; j < width; j += L) {
-          ops::vec<Real, L> sum{};
-          for (int c = 0; c < Channels; ++c)
-            for (int a = 0; a < kernel; ++a) {
-              const Real* row = image + (static_cast<std::ptrdiff_t>(c) * lines + i + a) * framed_width + j;
-              for (int b = 0; b < kernel; ++b) sum += w.mixup(o, c, a, b) * ops::load<L>(row + b);
-            }
-          ops::store<L>(y + static_cast<std::ptrdiff_t>(line) * width + j, sum);
-        }
-      }
-    });
+  /// Overwrites dx and saved; adds to dw.
+  template <class Exec, class Tracer = NoTrace>
+  static void backward(const Exec& exec, const Weights& w, int samples, const Real* x, const Saved& saved,
+                       const Real* dy, Real* dx, const Params<Real>& dw, const GradientScratch<Real>& scratch,
+                       const Tracer& trace = {}) {
+    const auto show = [&](const char* name, const Real* image) {
+      if constexpr (Tracer::active) trace(name, "bcij", {samples, Channels, height, width}, image);
+    };
+    const int tokens = samples * Rows * Columns;
+    const Real *framed = saved.framed, *framed_dy = scratch.wide;
+    show("", dy);
+    ops::add_framed_conv_gradient<Image>(exec, samples, framed, dy, dw.mixup.data_handle(), scratch.partial);
+    Image::frame(exec, samples, scratch.wide,
+                 [=](int line, Real* to) { std::copy_n(dy + std::ptrdiff_t{line} * width, width, to); });
+    Real *dimage = saved.framed, *dpatches = saved.patches;
+    ops::framed_conv_transposed<Image>(exec, samples, framed_dy, w.mixup.data_handle(), dimage);
+    show("projection", dimage);
+    Patches::to_patches(exec, samples, static_cast<const Real*>(dimage), dpatches);
+
+    Real* columns = scratch.partial;  // of dpatches, each channel's share in the gradient of its bias
+    std::fill_n(columns, patch_size, Real(0));
+    ops::add_weight_gradient(exec, tokens, ops::RowsLoader<Real>{x, Dim}, dpatches, patch_size, dw.weight, columns);
+    for (int n = 0; n < patch_size; ++n) dw.bias(n / (Patch * Patch)) += columns[n];
+    ops::matmul_transposed(exec, tokens, ops::RowsLoader<Real>{dpatches, patch_size}, w.weight, dx, Dim,
+                           ops::PlainEpilogue<Real>{});
   }
 };
 

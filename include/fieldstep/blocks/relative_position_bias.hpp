@@ -8,6 +8,19 @@ namespace fieldstep::blocks {
 /// What lies beyond the ends of an axis. The values are MPP's labels: 1 is periodic, anything else open.
 enum class Boundary : int { open = 0, periodic = 1 };
 
+namespace detail {
+
+/// Sum of the entries (query, query + delta) of a Length x Length table.
+template <int Length, class Real>
+Real sum_at_distance(const Real* table, int delta) {
+  Real sum = 0;
+  for (int query = 0; query < Length; ++query)
+    if (const int key = query + delta; 0 <= key && key < Length) sum += table[query * Length + key];
+  return sum;
+}
+
+}  // namespace detail
+
 /// Attention bias read from a table of buckets of the distance between key and query, as in T5.
 ///   bias[head, i, j] = weight[bucket(j - i)][head];  periodic axes wrap the distance first
 /// Source: Raffel et al. 2020, arXiv:1910.10683; MPP's RelativePositionBias, whose effective largest distance is 32.
@@ -52,6 +65,16 @@ struct RelativePositionBias {
       for (int i = 0; i < Length; ++i)
         for (int j = 0; j < Length; ++j) *bias++ = w.weight(bucket(distance(j - i, Length, boundary)), head);
   }
+
+  /// Adds dbias (Heads, Length, Length) to the buckets it came from.
+  template <int Length>
+  static void backward(const Weights&, Boundary boundary, const Real* dbias, const Params<Real>& dw) {
+    for (int delta = 1 - Length; delta < Length; ++delta) {
+      const int from = bucket(distance(delta, Length, boundary));
+      for (int head = 0; head < Heads; ++head)
+        dw.weight(from, head) += detail::sum_at_distance<Length>(dbias + head * Length * Length, delta);
+    }
+  }
 };
 
 /// No position bias; jax_mpp's `none`.
@@ -65,6 +88,8 @@ struct NoPositionBias {
   using Weights = Params<const Real>;
   template <int Length>
   static void table(const Weights&, Boundary, Real*) {}
+  template <int Length>
+  static void backward(const Weights&, Boundary, const Real*, const Params<Real>&) {}
 };
 
 }  // namespace fieldstep::blocks

@@ -13,7 +13,9 @@ namespace fieldstep::embed {
 template <class N>
 concept StaticNetwork = requires(typename N::Out::value_type* memory, const typename N::Conditions& conditions) {
   { N::table() } -> std::same_as<ParamTable>;
-  { N::prepare(typename N::Weights{}, conditions, memory) } -> std::same_as<typename N::Prepared>;
+  {
+    N::prepare(Kokkos::DefaultHostExecutionSpace(), typename N::Weights{}, conditions, memory)
+    } -> std::same_as<typename N::Prepared>;
   requires N::arena_size >
   0 && N::prepared_size > 0 && N::workspace_size > 0;
   requires N::frames >
@@ -50,7 +52,7 @@ class Network {
   /// To be called when weights or conditions have changed. Throws Error if the conditions do not fit the network.
   void condition(const Conditions& conditions) {
     bound_ = bind<typename Net::Weights>(static_cast<const Real*>(weights_.data()));
-    prepared_ = Net::prepare(bound_, conditions, prepared_memory_.data());
+    prepared_ = Net::prepare(exec_, bound_, conditions, prepared_memory_.data());
   }
 
   /// x (batch, frames, fields, height, width) -> y (batch, fields, height, width). Allocates nothing; a sample's bits

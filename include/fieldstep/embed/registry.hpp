@@ -1,21 +1,16 @@
 #pragma once
+#include <fieldstep/embed/conditions.hpp>
 #include <fieldstep/embed/network.hpp>
+#include <fieldstep/embed/trainable_model.hpp>
 
-#include <array>
 #include <memory>
-#include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 /// Networks that were compiled into a program and are chosen when it runs. cmake/FieldstepModels.cmake compiles them.
 namespace fieldstep::embed {
-
-/// What a run fixes, in terms that every family can translate into its own.
-struct Conditions {
-  std::span<const int> labels;      ///< which state each field is
-  std::array<int, 2> boundaries{};  ///< of width, then of height: 1 periodic, 0 open
-};
 
 /// Any static network behind one type. Move-only; computes as Network does.
 class Model {
@@ -75,17 +70,24 @@ struct ModelEntry {
   double (*flop)(int batch);                  ///< 2 x multiply-adds of a forward pass
   Model (*make)();
 
+  /// In training; null where the network was compiled for inference only. training_size: numbers that weights, gradient
+  /// and passes over `batch` samples occupy.
+  TrainableModel (*make_trainable)(int batch, Activations activations) = nullptr;
+  std::size_t (*training_size)(int batch, Activations activations) = nullptr;
+
   /// ScOT's: what its parameters do not tell.
   int window = 0;  ///< tokens of a side
   int image = 0;   ///< points of a side at which it computes
   bool learn_residual = false;
+  double layer_norm_eps = 0;
 
   std::size_t points() const { return static_cast<std::size_t>(height) * static_cast<std::size_t>(width); }
   std::size_t frame_size() const { return static_cast<std::size_t>(fields) * points(); }    ///< of a frame it reads
   std::size_t out_size() const { return static_cast<std::size_t>(out_fields) * points(); }  ///< of one it computes
 };
 
-template <StaticNetwork Net, auto Translate>
+/// Training: the network's passes of training, or void.
+template <StaticNetwork Net, auto Translate, class Training = void>
 ModelEntry model_entry(std::string_view family, std::string_view name) {
   using Real = typename Net::Out::value_type;
   ModelEntry entry{.family = family,
@@ -102,7 +104,12 @@ ModelEntry model_entry(std::string_view family, std::string_view name) {
                    .flop = [](int batch) { return Net::flop(batch); },
                    .make = [] { return Model::make<Net, Translate>(); }};
   if constexpr (requires { Net::window; })
-    entry.window = Net::window, entry.image = Net::image_height, entry.learn_residual = Net::learn_residual;
+    entry.window = Net::window, entry.image = Net::image_height, entry.learn_residual = Net::learn_residual,
+    entry.layer_norm_eps = Net::layer_norm_eps;
+  if constexpr (!std::is_void_v<Training>) {
+    entry.make_trainable = TrainableModel::make<Training, Translate>;
+    entry.training_size = TrainingNetwork<Training>::size;
+  }
   return entry;
 }
 

@@ -87,7 +87,8 @@ struct AViT {
   static constexpr std::size_t prepared_size = arena_count<Prepared>();
 
   /// Fills prepared_size numbers at `memory`. Throws Error if the labels do not fit the fields or the vocabulary.
-  static Prepared prepare(const Weights& w, const AvitConditions& conditions, Real* memory) {
+  template <class Exec>
+  static Prepared prepare(const Exec&, const Weights& w, const AvitConditions& conditions, Real* memory) {
     if (conditions.labels.size() != fields)
       fail_usage("labels: found ", conditions.labels.size(), ", wanted one for each of the ", fields, " fields");
     std::array<int, fields> states{};

@@ -11,6 +11,7 @@
 #include <fieldstep/core/arena.hpp>
 #include <fieldstep/core/param_table.hpp>
 #include <fieldstep/models/scot_variants.hpp>
+#include <fieldstep/ops/add.hpp>
 #include <fieldstep/ops/resample.hpp>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ struct ScOT {
   static_assert(Grid::frames == 1, "ScOT: reads one frame");
   static_assert(Config::heads.size() == stages && Config::skip_blocks.size() == stages,
                 "ScOT: depths, heads and skip_blocks need one entry a stage");
+  static_assert(stages > 0 && std::ranges::min(Config::depths) > 0, "ScOT: every stage needs at least one layer");
   static constexpr int frames = 1, fields = Grid::fields, out_fields = Config::out_channels;
   static constexpr int height = Grid::height, width = Grid::width, pixels = height * width;
   using Conditions = ScotConditions;
@@ -46,10 +48,14 @@ struct ScOT {
   /// What no parameter tells of a network, beside the size of its image.
   static constexpr int window = Config::window;
   static constexpr bool learn_residual = Config::learn_residual;
+  static constexpr double layer_norm_eps = Config::layer_norm_eps;
+  static constexpr SkipBlock skip_block = Config::skip_block;
   static constexpr bool resampled = image_height != height || image_width != width;
   static_assert(!resampled || height == width, "ScOT: only square frames can be resampled to image_size");
   static_assert(image_height % Config::patch == 0 && image_width % Config::patch == 0,
                 "ScOT: height and width must be multiples of patch");
+  static_assert(Config::window > 1 && std::min(image_height, image_width) / Config::patch >> (stages - 1) > 1,
+                "ScOT: no window of 2x2 tokens fits the coarsest stage");
   static_assert(!Config::learn_residual || fields >= out_fields, "ScOT: learn_residual needs every output as an input");
 
   template <int Dim>
@@ -78,9 +84,8 @@ struct ScOT {
     }();
     using Layer = blocks::SwinLayer<Real, Norm<dim>, dim, Config::heads[I], rows, columns, window, hidden,
                                     trained_window, Config::qkv_bias>;
-    using Skip =
-        std::conditional_t<Config::skip_block == SkipBlock::resnet, blocks::ResNetBlock<Real, dim, rows, columns>,
-                           blocks::ConvNeXtBlock<Real, Norm<dim>, dim, rows, columns>>;
+    using Skip = std::conditional_t<skip_block == SkipBlock::resnet, blocks::ResNetBlock<Real, dim, rows, columns>,
+                                    blocks::ConvNeXtBlock<Real, Norm<dim>, dim, rows, columns>>;
     template <class R>
     using Skips = std::array<typename Skip::template Params<R>, Config::skip_blocks[I]>;
   };
@@ -174,11 +179,12 @@ struct ScOT {
   static constexpr std::size_t prepared_size = arena_count<Prepared>();
 
   /// Fills prepared_size numbers at `memory`.
-  static Prepared prepare(const Weights& w, const Conditions&, Real* memory) {
+  template <class Exec>
+  static Prepared prepare(const Exec& exec, const Weights& w, const Conditions&, Real* memory) {
     Prepared p = bind<Prepared>(memory);
     for_each_stage([&]<int I>() {
-      Encoder<I>::prepare(encoder_stage<I>(w), std::get<I>(p.encoder));
-      Decoder<I>::prepare(decoder_stage<I>(w), std::get<I>(p.decoder));
+      Encoder<I>::prepare(exec, encoder_stage<I>(w), std::get<I>(p.encoder));
+      Decoder<I>::prepare(exec, decoder_stage<I>(w), std::get<I>(p.decoder));
     });
     if constexpr (resampled) {
       ops::resampling_matrix<height, image_height>(p.to_image.data_handle());
@@ -190,33 +196,34 @@ struct ScOT {
   /// Samples that go through the network together: enough rows for the products of the coarse stages.
   static constexpr int chunk = 4;
 
- private:
-  static constexpr auto table_ = make_param_table<Params<Real>>();
-
   /// Calls visit<I>() for every stage, finest first.
   template <class Visit>
   static constexpr void for_each_stage(const Visit& visit) {
     [&]<int... I>(std::integer_sequence<int, I...>) { (visit.template operator()<I>(), ...); }
     (Indices());
   }
-  template <int I>
-  static const auto& encoder_stage(const Weights& w) {
+  /// The parameters of the two sides of the U at resolution I.
+  template <int I, class P>
+  static const auto& encoder_stage(const P& w) {
     return std::get<static_cast<std::size_t>(I)>(w.encoder.layers);
   }
-  template <int I>
-  static const auto& decoder_stage(const Weights& w) {
+  template <int I, class P>
+  static const auto& decoder_stage(const P& w) {
     return std::get<static_cast<std::size_t>(stages - 1 - I)>(w.decoder.layers);
   }
+
+ private:
+  static constexpr auto table_ = make_param_table<Params<Real>>();
 
   /// Places 0 ... stages - 1 hold the inputs of the encoder's stages, the next ones their results: the skips, in which
   /// the decoder then works.
   enum Place { wide = 2 * stages, branch, affine, patches, framed, image, out_image, places };
 
   /// Steps: stage i of the encoder is i, of the decoder 2 stages - 1 - i, the recovery 2 stages.
-  static constexpr WorkspacePlan<places> make_plan(int samples) {
+  static constexpr WorkspacePlan<places> make_plan() {
     std::array<Region, places> r{};
     std::size_t widest = 0, finest = 0, channels = 0;
-    const auto n = static_cast<std::size_t>(samples);
+    constexpr std::size_t n = chunk;
     for_each_stage([&]<int I>() {
       using S = Stage<I>;
       r[I] = {"stage input", n * S::size, I == 0 ? 0 : I - 1, I};
@@ -238,11 +245,9 @@ struct ScOT {
   }
 
  public:
-  static constexpr auto plan = make_plan(chunk);
+  static constexpr auto plan = make_plan();
   /// Numbers of workspace a forward pass needs, for any batch.
   static constexpr std::size_t workspace_size = plan.count;
-  /// That of forward_full, where the whole batch goes through the network together.
-  static std::size_t full_workspace_size(int batch) { return make_plan(batch).count; }
 
   /// Multiply-adds x 2 of the linear layers, convolutions and products of attention.
   static constexpr double flop(int batch) {
@@ -251,8 +256,7 @@ struct ScOT {
       using S = Stage<I>;
       const double n = S::positions, d = S::dim, w = S::window * S::window;
       sum += 2 * S::depth * (4 * n * d * d + 2 * n * d * S::hidden + 2 * n * w * d);
-      sum += Config::skip_blocks[I] *
-             (Config::skip_block == SkipBlock::resnet ? 18 * n * d * d : 49 * n * d + 8 * n * d * d);
+      sum += Config::skip_blocks[I] * (skip_block == SkipBlock::resnet ? 18 * n * d * d : 49 * n * d + 8 * n * d * d);
       if constexpr (I + 1 < stages) sum += Merging<I>::rows * Merging<I>::columns * 8. * d * d;
       if constexpr (I > 0) sum += n * 2 * d * d + Stage<I - 1>::positions * d * d / 4;
     });
@@ -269,9 +273,9 @@ struct ScOT {
   static void forward(const Exec& exec, const Weights& w, const Prepared& prepared, In x, const Real* time, Out y,
                       Real* workspace) {
     for (int first = 0; first < x.extent(0); first += chunk)
-      pass(exec, w, prepared, plan, std::min(chunk, x.extent(0) - first),
+      pass(exec, w, prepared, std::min(chunk, x.extent(0) - first),
            x.data_handle() + std::ptrdiff_t{first} * fields * pixels, time + first,
-           y.data_handle() + std::ptrdiff_t{first} * out_fields * pixels, workspace, NoTraining(), NoTrace());
+           y.data_handle() + std::ptrdiff_t{first} * out_fields * pixels, workspace);
     exec.fence("ScOT");
   }
 
@@ -283,105 +287,51 @@ struct ScOT {
     return sum;
   }();
 
-  /// What training adds to a forward pass. Factors are 0 or 1 / (1 - rate); null for 1.
-  struct Training {
-    const Real* masked = nullptr;      ///< (batch, tokens): 1 where the mask token stands in for a patch
-    const Real* embeddings = nullptr;  ///< factors of the tokens' dropout: (batch, tokens, embed_dim)
-    /// Factors within the layers, encoder's and decoder's in the order of execution; null for none.
-    const blocks::SwinKeep<Real>* layers = nullptr;
-    /// ResNet skips normalise by the batch, and bring the running statistics here up to date; null: they use w's.
-    const Params<Real>* running = nullptr;
-  };
-
-  /// The same with masks, dropout, batch statistics and a trace of all activations. workspace:
-  /// full_workspace_size(batch) numbers.
-  template <class Exec, class Tracer = NoTrace>
-  static void forward_full(const Exec& exec, const Weights& w, const Prepared& prepared, In x, const Real* time, Out y,
-                           Real* workspace, const Training& training = {}, const Tracer& trace = {}) {
-    pass(exec, w, prepared, make_plan(x.extent(0)), x.extent(0), x.data_handle(), time, y.data_handle(), workspace,
-         training, trace);
-    exec.fence("ScOT");
+  /// y += x where the network computes the change; x, y: images at the network's resolution.
+  template <class Exec>
+  static void add_input(const Exec& exec, int samples, const Real* x, Real* y) {
+    for (int s = 0; s < samples; ++s)
+      ops::add(exec, std::size_t{out_fields} * image_pixels, x + std::ptrdiff_t{s} * fields * image_pixels,
+               y + std::ptrdiff_t{s} * out_fields * image_pixels);
   }
 
  private:
-  /// In place of Training: inference, for which its code is not even compiled.
-  struct NoTraining {};
-
-  template <class Exec, class Mode, class Tracer>
-  static void pass(const Exec& exec, const Weights& w, const Prepared& prepared, const WorkspacePlan<places>& where,
-                   int samples, const Real* x, const Real* time, Real* y, Real* workspace, const Mode& mode,
-                   const Tracer& trace) {
-    constexpr bool trains = std::is_same_v<Mode, Training>;
-    const auto at = [&](int place) { return workspace + where.offset[static_cast<std::size_t>(place)]; };
+  template <class Exec>
+  static void pass(const Exec& exec, const Weights& w, const Prepared& prepared, int samples, const Real* x,
+                   const Real* time, Real* y, Real* workspace) {
+    const auto at = [&](int place) { return workspace + plan.offset[static_cast<std::size_t>(place)]; };
     const blocks::TokenScratch<Real> scratch{at(wide), at(branch), at(affine)};
-    const auto layers_from = [&](int first) {
-      static const blocks::SwinKeep<Real> none[layer_count];
-      if constexpr (trains)
-        return (mode.layers ? mode.layers : none) + first;
-      else
-        return blocks::NoKeep();
-    };
 
     if constexpr (resampled) {
       ops::resample<height, image_height>(exec, samples * fields, prepared.to_image.data_handle(), x, at(image));
       x = at(image);
     }
-    if constexpr (trains) {
-      Embedding::forward(exec, w.embeddings, samples, time, x, at(0), scratch.affine, mode.masked,
-                         trace / "embeddings");
-      if (mode.embeddings) ops::dropout(exec, samples * First::positions, First::dim, mode.embeddings, at(0));
-    } else {
-      Embedding::forward(exec, w.embeddings, samples, time, x, at(0), scratch.affine);
-    }
-    if constexpr (Tracer::active) trace("embeddings", "bpc", {samples, First::positions, First::dim}, at(0));
-
-    int layer = 0;  // in the order of execution
+    Embedding::forward(exec, w.embeddings, samples, time, x, at(0), scratch.affine);
     for_each_stage([&]<int I>() {
       using S = Stage<I>;
       Real* h = at(stages + I);
       Encoder<I>::forward(exec, encoder_stage<I>(w), std::get<I>(prepared.encoder), samples, time, S::shift,
-                          Config::layer_norm_eps, at(I), h, I + 1 < stages ? at(I + 1) : nullptr, scratch,
-                          layers_from(layer), trace / "encoder" / "layers" / I);
-      layer += S::depth;
-      for (std::size_t j = 0; j < Config::skip_blocks[I]; ++j) {
-        const auto shown = trace / "residual_blocks" / I / static_cast<int>(j);
-        const auto& block = std::get<I>(w.residual_blocks)[j];
-        if constexpr (Config::skip_block == SkipBlock::resnet) {
-          const typename S::Skip::template Params<Real>* running = nullptr;
-          if constexpr (trains)
-            if (mode.running) running = &std::get<I>(mode.running->residual_blocks)[j];
-          S::Skip::forward(exec, block, samples, h, scratch, running);
-        } else {
-          S::Skip::forward(exec, block, samples, time, Config::layer_norm_eps, h, scratch, shown);
-        }
-        if constexpr (Tracer::active) shown("", "bpc", {samples, S::positions, S::dim}, h);
+                          layer_norm_eps, at(I), h, I + 1 < stages ? at(I + 1) : nullptr, scratch);
+      for (const auto& block : std::get<I>(w.residual_blocks)) {
+        if constexpr (skip_block == SkipBlock::resnet)
+          S::Skip::forward(exec, block, samples, h, h, scratch);
+        else
+          S::Skip::forward(exec, block, samples, time, layer_norm_eps, h, h, scratch);
       }
     });
     for_each_stage([&]<int J>() {
       constexpr int I = stages - 1 - J;
+      Real* h = at(stages + I);
       Decoder<I>::forward(exec, decoder_stage<I>(w), std::get<I>(prepared.decoder), samples, time, Stage<I>::shift,
-                          Config::layer_norm_eps, at(stages + I), I > 0 ? at(stages + I - 1) : nullptr, scratch,
-                          layers_from(layer), trace / "decoder" / "layers" / J);
-      layer += Stage<I>::depth;
+                          layer_norm_eps, h, h, I > 0 ? at(stages + I - 1) : nullptr, scratch);
     });
 
     Real* out = resampled ? at(out_image) : y;
-    Recovery::forward(exec, w.patch_recovery, samples, at(stages), out, at(patches), at(framed),
-                      trace / "patch_recovery");
+    Recovery::forward(exec, w.patch_recovery, samples, at(stages), out, {at(patches), at(framed)});
     if constexpr (Config::learn_residual) add_input(exec, samples, x, out);
     if constexpr (resampled)
       ops::resample<image_height, height>(exec, samples * out_fields, prepared.from_image.data_handle(),
                                           static_cast<const Real*>(out), y);
-  }
-
-  template <class Exec>
-  static void add_input(const Exec& exec, int samples, const Real* x, Real* y) {
-    for_ranges(exec, samples * out_fields, [=](int begin, int end) {
-      for (int plane = begin; plane < end; ++plane) {
-        const Real* from = x + (std::ptrdiff_t{plane} / out_fields * fields + plane % out_fields) * image_pixels;
-        for (int i = 0; i < image_pixels; ++i) y[std::ptrdiff_t{plane} * image_pixels + i] += from[i];
-      }
-    });
   }
 };
 

@@ -1,18 +1,13 @@
 #include <examples/cli/commands.hpp>
 #include <examples/cli/machine.hpp>
-#include <examples/cli/sha256.hpp>
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
-#include <fieldstep/io/mapped_file.hpp>
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
-#include <iterator>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 namespace fieldstep::cli {
@@ -26,57 +21,29 @@ struct Options {
   bool merge = false, quiet = false;
 };
 
-using Json = nlohmann::ordered_json;
-
 /// What a user of the converted file has to know of it beside its numbers.
-std::map<std::string, std::string> metadata_of(const io::TensorFile& file, const Network& known,
+std::map<std::string, std::string> metadata_of(const io::TensorFile& file, const Network& network,
                                                const Options& options) {
-  const io::Recognised& network = known.sizes;
-  // MPP's vocabulary; its last two states are spare.
-  constexpr std::array vocabulary{"h",  "Vx", "Vy",      "particles", "activator", "inhibitor",
-                                  "Vx", "Vy", "density", "pressure",  "",          ""};
   std::map<std::string, std::string> metadata = file.metadata;
-  metadata["fieldstep.family"] = network.family;
-  metadata["fieldstep.variant"] = network.variant;
-  if (network.family == "poseidon") {
-    Json config{{"depths", network.depths},
-                {"embed_dim", network.embed_dim},
-                {"num_channels", network.num_channels},
-                {"num_heads", network.num_heads},
-                {"num_out_channels", network.num_out_channels},
-                {"patch_size", network.patch_size},
-                {"residual_model", network.residual_model.empty() ? "convnext" : network.residual_model},
-                {"skip_connections", network.skip_connections},
-                {"use_absolute_embeddings", network.absolute_positions},
-                {"use_conditioning", network.use_conditioning}};
-    if (known.config) {
-      config["image_size"] = known.config->image_size;
-      config["window_size"] = known.config->window_size;
-      config["layer_norm_eps"] = known.config->layer_norm_eps;
-      config["learn_residual"] = known.config->learn_residual;
-    }
-    metadata.erase("config");
-    metadata["fieldstep.config"] = config.dump();
-  } else {
-    metadata["fieldstep.config"] = Json{{"bias", network.bias},
-                                        {"blocks", network.blocks},
-                                        {"embed_dim", network.embed_dim},
-                                        {"heads", network.heads},
-                                        {"patch", 16},
-                                        {"states", network.states}}
-                                       .dump();
-    if (network.states == std::ssize(vocabulary)) metadata.try_emplace("fieldstep.channels", Json(vocabulary).dump());
-    metadata["fieldstep.normalisation"] =
-        Json{{"eps", 1e-7}, {"kind", "mean and unbiased deviation of every sample and field over time and space"}}
-            .dump();
-  }
-  Json source{{"file", std::filesystem::path(options.checkpoint).filename().string()}};
-  if (std::filesystem::is_regular_file(options.checkpoint))
-    source["sha256"] = sha256(io::MappedFile(options.checkpoint).bytes());
-  metadata.try_emplace("fieldstep.source", source.dump());
+  if (network.sizes.family == "poseidon") metadata.erase("config");
+  for (const auto& [key, text] : metadata_of(network))
+    if (key != "fieldstep.channels" || !metadata.contains(key)) metadata[key] = text;
+  metadata.try_emplace("fieldstep.source", source_of(options.checkpoint));
   if (!options.licence.empty()) metadata["fieldstep.licence"] = options.licence;
   metadata.try_emplace("fieldstep.licence", "not stated; that of the source holds");
   return metadata;
+}
+
+/// The compiled-in model that the weights shall start. Where there is none, the line to add has the channels asked for,
+/// and as many out as in if the weights' own network has.
+ModelEntry merged_into(const Wanted& wanted, Network network) {
+  const std::vector<ModelEntry> entries = fitting(wanted);
+  if (!entries.empty()) return entries.front();
+  const bool same_family = wanted.name.starts_with(network.sizes.family == "mpp" ? "avit-" : "poseidon-");
+  io::Recognised& sizes = network.sizes;
+  if (wanted.fields > 0 && sizes.num_out_channels == sizes.num_channels) sizes.num_out_channels = wanted.fields;
+  if (wanted.fields > 0) sizes.num_channels = wanted.fields;
+  refuse_unlisted(wanted, same_family ? network : Network{});
 }
 
 void run(const Options& options) {
@@ -91,11 +58,10 @@ void run(const Options& options) {
   if (options.merge) {
     if (options.model.name.empty())
       fail_usage("--merge: wanted --model, the compiled-in model that the weights are for");
-    const ModelEntry entry = choose(options.model);
+    const ModelEntry entry = merged_into(options.model, known);
     const KokkosThreads kokkos(0);
-    const std::string report =
-        save_merged(options.output, file, options.checkpoint, entry, options.seed,
-                    metadata_of(file, {.sizes = recognise(entry), .config = known.config}, options));
+    const std::string report = save_merged(options.output, file, options.checkpoint, entry, options.seed,
+                                           metadata_of(file, network_of(entry), options));
     if (!options.quiet) std::cout << options.output << ": " << recognise(entry).text() << ", " << report << '\n';
     return;
   }

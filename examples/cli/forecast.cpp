@@ -56,9 +56,8 @@ ModelEntry model_for(const Options& options, const Network& network, const io::D
   check_grid(options, weights, info);
   const std::size_t channels = (info.inputs.empty() ? info.fields : info.inputs).size();
   if (weights.family == "poseidon" && static_cast<std::size_t>(weights.num_channels) != channels)
-    fail(options.data, ": ", info.name, " has ", channels, channels == 1 ? " channel" : " channels",
-         ", the weights are for ", weights.num_channels,
-         "; fieldstep convert --merge starts the layers that differ anew, for fine-tuning");
+    fail(options.data, ": ", info.name, " has ", counted(channels, "channel"), ", the weights are for ",
+         weights.num_channels, "; fieldstep convert --merge starts the layers that differ anew, for fine-tuning");
   if (weights.family == "poseidon" && static_cast<std::size_t>(weights.num_out_channels) > info.fields.size())
     fail(options.data, ": ", info.name, " has ", info.fields.size(), " fields, the weights forecast ",
          weights.num_out_channels);
@@ -68,7 +67,8 @@ ModelEntry model_for(const Options& options, const Network& network, const io::D
                       .fields = static_cast<int>(channels)};
   if (!options.model.empty()) {
     const std::vector<ModelEntry> named = fitting({.name = options.model, .grid = {}});
-    if (!named.empty() && recognise(named.front()).text() != weights.text())
+    const auto is_of_them = [&](const ModelEntry& entry) { return recognise(entry).text() == weights.text(); };
+    if (!named.empty() && std::ranges::none_of(named, is_of_them))
       fail(options.weights, ": holds weights of ", weights.text(), ", wanted ", recognise(named.front()).text());
   }
   std::vector<ModelEntry> entries = fitting(wanted, network);
@@ -81,6 +81,33 @@ ModelEntry model_for(const Options& options, const Network& network, const io::D
     fail(options.data, ": has ", there, " frames from frame ", options.start, " on, the model reads ", fewest);
   std::erase_if(entries, [&](const ModelEntry& entry) { return frames_of(entry) > there; });
   return std::ranges::max(entries, {}, frames_of);
+}
+
+/// Lines about what a forecast is made of and its network did not see in training.
+std::vector<std::string> doubts(const ModelEntry& entry, const Network& network, const io::DatasetInfo& info,
+                                const std::vector<Step>& schedule) {
+  std::vector<std::string> lines;
+  if (!entry.lead_time) return lines;
+  if (const std::string line = doubtful_lead_times(schedule); !line.empty()) lines.push_back(line);
+  if (!network.sizes.use_conditioning)
+    lines.push_back("the weights are unconditioned: every step looks as far ahead as in their training");
+  if (info.normalisation.empty())
+    lines.push_back(info.name + " has no normalisation of Poseidon's: the network reads its values as they are");
+  if (info.height != info.width && network.config)
+    lines.push_back("frames of " + std::to_string(info.height) + "x" + std::to_string(info.width) +
+                    " points are not resampled to the " + std::to_string(network.config->image_size) +
+                    " points a side of the configuration, as square ones would be");
+  return lines;
+}
+
+/// Refuses times that a network without lead times cannot be told.
+void check_times(const Options& options, const ModelEntry& entry) {
+  if (entry.lead_time) return;
+  const bool told = !options.times.lead_times.empty() || !options.times.ar_steps.empty() ||
+                    options.times.frames_per_unit > 0 || options.samples > 1;
+  if (told)
+    fail_usage("--time, --ar-steps, --frames-per-unit, --samples: ", entry.name,
+               " reads no lead time; --steps says how far it goes");
 }
 
 /// Poseidon's errors of all groups of fields at every step that the file has, over samples first, first + 1, ...: the
@@ -177,7 +204,7 @@ nlohmann::ordered_json summary(const Options& options, const ModelEntry& entry, 
 void print(const nlohmann::ordered_json& about, const ForecastResult& result, const OutputFolder& output) {
   const io::DatasetInfo& info = result.data.info();
   std::cout << about["model"].get<std::string>() << " on " << info.name << ", sample " << result.sample << ": "
-            << about["frames"] << " frames read, " << result.steps() << " steps forecast, "
+            << counted(about["frames"], "frame") << " read, " << counted(result.steps(), "step") << " forecast, "
             << 1e3 * about["median_step_s"].get<double>() << " ms a step, peak memory "
             << about["peak_rss_mib"].get<double>() << " MiB\n";
   for (std::size_t f = 0; !result.errors.empty() && f < info.fields.size(); ++f)
@@ -187,9 +214,9 @@ void print(const nlohmann::ordered_json& about, const ForecastResult& result, co
   for (std::size_t g = 0; !result.group_errors.empty() && g < result.group_errors.back().size(); ++g)
     std::cout << "  " << result.group_name(g) << ": relative L1 " << result.group_errors.back()[g].median
               << " % (median), " << result.group_errors.back()[g].mean << " % (mean) at step " << result.compared.back()
-              << ", " << about["samples"] << (about["samples"] == 1 ? " sample\n" : " samples\n");
-  std::cout << "Pictures, error curves (errors.csv), forecast.npy and forecast.pvd for ParaView are in "
-            << output.path().string() << '\n';
+              << ", " << counted(about["samples"], "sample") << '\n';
+  std::cout << (result.errors.empty() ? "Pictures, " : "Pictures, error curves (errors.csv), ")
+            << "forecast.npy and forecast.pvd for ParaView are in " << output.path().string() << '\n';
 }
 
 void run(Options options) {
@@ -198,14 +225,16 @@ void run(Options options) {
   const io::Dataset data = io::open_dataset(options.data, options.problem);
   const io::DatasetInfo& info = data.info();
   const io::TensorFile weights = open_weights(options.weights);
-  const ModelEntry entry = model_for(options, network_of(weights, options.weights), info);
+  const Network network = network_of(weights, options.weights);
+  const ModelEntry entry = model_for(options, network, info);
+  check_times(options, entry);
   if (options.samples > 1 && options.samples > info.samples - std::min(info.samples, options.sample))
     fail_usage("--samples: found ", options.samples, ", but ", options.data, " has ", info.samples,
                " and the first is ", options.sample);
   const std::vector<Step> schedule = entry.lead_time ? lead_time_schedule(info, options.start, options.times)
                                                      : window_schedule(entry, info, options.start, options.times.steps);
-  if (const std::string doubt = doubtful_lead_times(schedule); !doubt.empty() && !options.quiet)
-    std::cerr << "fieldstep: " << doubt << '\n';
+  if (!options.quiet)
+    for (const std::string& doubt : doubts(entry, network, info, schedule)) std::cerr << "fieldstep: " << doubt << '\n';
   if (options.labels.empty()) options.labels = info.labels;
   if (options.boundaries.empty()) options.boundaries = {info.boundaries.begin(), info.boundaries.end()};
 

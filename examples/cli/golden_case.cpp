@@ -60,14 +60,28 @@ GoldenCase read_mpp(const fs::path& manifest, const Json& json) {
   return golden;
 }
 
+/// Names and shapes of the weights that Poseidon's manifests give as formulas.
+std::vector<io::StoredTensor> described_weights(const Json& json) {
+  std::vector<io::StoredTensor> tensors;
+  for (const Json& param : json.at("params")) {
+    tensors.push_back({.name = param.at("name"), .shape = param.at("shape").get<io::Extents>()});
+    tensors.back().stride = io::row_major(tensors.back().shape);
+  }
+  return tensors;
+}
+
 /// Poseidon's: weights and input are formulas of their names.
 GoldenCase read_poseidon(const fs::path& manifest, const Json& json) {
   GoldenCase golden;
+  if (json.value("mode", "eval") != "eval") fail(manifest.string(), ": is a case of training, wanted one of inference");
   const io::TensorFile file = open_weights(fs::path(manifest).replace_extension(".safetensors"));
   golden.output = io::numbers<float>(stored(manifest, file, "output"));
   for (const Json& input : json.at("inputs")) {
-    if (input.at("arg") == "time") golden.given.lead_times = input.at("values").get<std::vector<float>>();
-    if (input.at("arg") != "pixel_values") continue;
+    const std::string argument = input.at("arg");
+    if (argument == "time") golden.given.lead_times = input.at("values").get<std::vector<float>>();
+    if (argument == "bool_masked_pos" || argument == "pixel_mask")
+      fail(manifest.string(), ": has a ", argument, ", wanted a case without masks");
+    if (argument != "pixel_values") continue;
     const auto shape = input.at("shape").get<std::vector<int>>();
     if (shape.size() != 4 || input.at("kind") != "smooth")
       fail(manifest.string(), ": pixel_values is no smooth field with 4 axes");
@@ -75,17 +89,18 @@ GoldenCase read_poseidon(const fs::path& manifest, const Json& json) {
     golden.given.batch = shape[0];
     golden.model = wanted({shape.begin(), shape.end()}, 1, static_cast<std::size_t>(shape[1]));
   }
+  golden.weights.tensors = described_weights(json);
   const std::string prefix = json.value("param_prefix", "");
-  for (const Json& param : json.at("params")) {
-    io::StoredTensor tensor{.name = param.at("name"), .shape = param.at("shape").get<io::Extents>()};
-    tensor.stride = io::row_major(tensor.shape);
+  for (std::size_t i = 0; i < golden.weights.tensors.size(); ++i) {
+    io::StoredTensor& tensor = golden.weights.tensors[i];
+    const Json& param = json.at("params")[i];
     const std::vector<float> values = support::synth(prefix + tensor.name, static_cast<std::size_t>(tensor.size()),
                                                      param.at("offset"), param.at("scale"));
     golden.weights.assembled.push_back(std::make_unique<std::byte[]>(values.size() * sizeof(float)));
     std::memcpy(golden.weights.assembled.back().get(), values.data(), values.size() * sizeof(float));
     tensor.data = golden.weights.assembled.back().get();
-    golden.weights.tensors.push_back(std::move(tensor));
   }
+  golden.network.config = io::in_file(manifest, [&] { return io::parse_scot_config(json.at("config").dump()); });
   return golden;
 }
 
@@ -96,10 +111,14 @@ GoldenCase read_golden(const fs::path& manifest) {
   try {
     const Json json = Json::parse(std::ifstream(manifest));
     golden = json.value("family", "mpp") == "poseidon" ? read_poseidon(manifest, json) : read_mpp(manifest, json);
+    for (const Json& tensor : json.at("outputs"))
+      if (tensor.at("name") == "output")
+        golden.bound = 8 * std::max(tensor.at("ref_err").at("rel_l2").get<double>(), 2e-7);
   } catch (const Json::exception& error) {
     fail(manifest.string(), ": is no golden manifest (", error.what(), ")");
   }
   if (golden.weights.tensors.empty()) fail(manifest.string(), ": stores no weights");
+  golden.network.sizes = io::recognise(io::named_shapes(golden.weights));
   return golden;
 }
 
@@ -110,6 +129,9 @@ std::vector<fs::path> manifests_for(const fs::path& folder, const io::Recognised
     if (file.path().extension() != ".json" || !fs::exists(tensors)) continue;
     io::TensorFile weights = open_weights(tensors);
     keep_weights(weights);
+    const Json json = Json::parse(std::ifstream(file.path()), nullptr, false);
+    if (weights.tensors.empty() && json.is_object() && json.value("family", "") == "poseidon")
+      weights.tensors = described_weights(json);
     if (io::recognise(io::named_shapes(weights)).text() == network.text()) found.push_back(file.path());
   }
   std::ranges::sort(found);

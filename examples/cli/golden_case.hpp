@@ -23,13 +23,15 @@ struct GoldenCase {
   io::TensorFile weights;
   ForwardCase given;
   std::vector<float> output;
+  double bound = 0;  ///< how far from it a float32 run may be: a few times the original's own error
   Wanted model;
+  Network network{};  ///< of the weights
 };
 
 /// Throws Error where the manifest is none, or tells neither weights nor output.
 GoldenCase read_golden(const std::filesystem::path& manifest);
 
-/// The manifests of a folder that store weights of this network.
+/// The manifests of a folder with weights of this network.
 std::vector<std::filesystem::path> manifests_for(const std::filesystem::path& folder, const io::Recognised& network);
 
 }  // namespace fieldstep::cli

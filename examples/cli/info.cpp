@@ -39,7 +39,9 @@ Json json_of(const io::Recognised& network) {
             {"num_out_channels", network.num_out_channels},
             {"residual_model", network.residual_model},
             {"use_conditioning", network.use_conditioning},
-            {"use_absolute_embeddings", network.absolute_positions}};
+            {"use_absolute_embeddings", network.absolute_positions},
+            {"qkv_bias", network.qkv_bias},
+            {"mlp_ratio", network.mlp_ratio}};
   return {{"variant", network.variant}, {"embed_dim", network.embed_dim}, {"heads", network.heads},
           {"blocks", network.blocks},   {"states", network.states},       {"bias", network.bias}};
 }
@@ -116,8 +118,7 @@ void describe_weights(const Options& options) {
     count += tensor.size();
     ++dtypes[std::string(io::name_of(tensor.dtype))];
   }
-  std::vector<ModelEntry> models = embed::compiled_models();
-  std::erase_if(models, [&](const ModelEntry& entry) { return recognise(entry).text() != network.text(); });
+  const std::vector<ModelEntry> models = fitting({}, known);
 
   if (options.json) {
     Json about{{"file", options.subject},   {"format", file.format},

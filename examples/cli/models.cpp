@@ -1,6 +1,7 @@
 #include <examples/cli/machine.hpp>
 #include <examples/cli/models.hpp>
 #include <fieldstep/core/error.hpp>
+#include <fieldstep/models/scot_variants.hpp>
 
 #include <algorithm>
 #include <array>
@@ -29,50 +30,93 @@ std::array<int, 2> parse_grid(const std::string& text) {
 }
 
 /// Refuses a grid on which the family's patches do not come out even.
-void check_patches(const Wanted& wanted, int patch) {
-  if (wanted.grid.empty()) return;
-  const std::array<int, 2> grid = parse_grid(wanted.grid);
-  if (grid[0] % patch != 0 || grid[1] % patch != 0)
-    fail_usage("--grid: found ", wanted.grid, ", wanted multiples of ", patch, " for height and width");
+void check_patches(const std::string& grid, std::int64_t patch) {
+  const std::array<int, 2> points = parse_grid(grid);
+  if (points[0] % patch != 0 || points[1] % patch != 0)
+    fail_usage("--grid: found ", grid, ", wanted multiples of ", patch, " for height and width");
 }
 
 std::string number(std::int64_t n) { return n > 0 ? std::to_string(n) : "<n>"; }
+std::string number(double x) {
+  std::array<char, 32> text;
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), x).ptr};
+}
+std::string numbers(const std::vector<std::int64_t>& list) {
+  return list.empty() ? "<n,n,...>" : io::Recognised::listed(list);
+}
+
+template <class... Names>
+bool is_one_of(const std::string& name, const Names&... names) {
+  return ((name == names) || ...);
+}
+
+/// What the line calls the network: the name asked for, the published one, or its sizes.
+std::string variant_of(const Wanted& wanted, const io::Recognised& sizes, std::vector<std::int64_t> own) {
+  const std::string asked = wanted.name.substr(std::min(wanted.name.find('-'), wanted.name.size() - 1) + 1);
+  const bool known = sizes.embed_dim > 0, published = is_one_of(asked, "Ti", "T", "S", "B", "L");
+  if (!asked.empty() && (!known || !published || sizes.variant == asked)) return asked;
+  if (!known) return "<name>";
+  if (!sizes.variant.empty()) return sizes.variant;
+  own.insert(own.begin(), sizes.embed_dim);
+  std::string name = io::Recognised::listed(own);  // 4x1x1
+  std::ranges::replace(name, ',', 'x');
+  return name;
+}
 
 std::string avit_line(const Wanted& wanted, const io::Recognised& sizes) {
-  check_patches(wanted, 16);
-  const std::string variant = wanted.name.starts_with("avit-") ? wanted.name.substr(5) : sizes.variant;
-  const bool published = variant == "Ti" || variant == "S" || variant == "B" || variant == "L";
-  std::string line = "FAMILY avit VARIANT " + (variant.empty() ? "<name>" : variant);
-  if (!published)
+  if (!wanted.grid.empty()) check_patches(wanted.grid, 16);
+  const std::string variant = variant_of(wanted, sizes, {sizes.heads, sizes.blocks});
+  std::string line = "FAMILY avit VARIANT " + variant;
+  if (!is_one_of(variant, "Ti", "S", "B", "L"))
     line +=
         " EMBED_DIM " + number(sizes.embed_dim) + " HEADS " + number(sizes.heads) + " BLOCKS " + number(sizes.blocks);
   if (sizes.states > 0 && sizes.states != 12) line += " STATES " + number(sizes.states);
   if (sizes.bias == "continuous" || sizes.bias == "none") line += " BIAS " + sizes.bias;
   return line + " GRID " + (wanted.grid.empty() ? "<height>x<width>" : wanted.grid) + " FRAMES " +
-         number(wanted.frames) + " FIELDS " + number(wanted.fields);
+         number(std::int64_t{wanted.frames}) + " FIELDS " + number(std::int64_t{wanted.fields});
+}
+
+/// What of the line only a configuration tells.
+std::string configured(const io::ScotConfig& config, const std::string& grid) {
+  const models::ScotDefaults defaults;
+  std::string line;
+  if (config.window_size != defaults.window) line += " WINDOW " + number(config.window_size);
+  const std::array<int, 2> points = parse_grid(grid);
+  if (points[0] == points[1] && points[0] != config.image_size) line += " IMAGE_SIZE " + number(config.image_size);
+  if (config.layer_norm_eps != defaults.layer_norm_eps) line += " LAYER_NORM_EPS " + number(config.layer_norm_eps);
+  if (config.learn_residual) line += " LEARN_RESIDUAL";
+  return line;
 }
 
 std::string poseidon_line(const Wanted& wanted, const Network& network) {
   const io::Recognised& sizes = network.sizes;
-  check_patches(wanted, sizes.patch_size > 0 ? static_cast<int>(sizes.patch_size) : 4);
-  const std::string variant = wanted.name.starts_with("poseidon-") ? wanted.name.substr(9) : sizes.variant;
-  const bool published = variant == "T" || variant == "S" || variant == "B" || variant == "L";
-  std::string line = "FAMILY poseidon VARIANT " + (variant.empty() ? "<name>" : variant);
+  const std::string variant = variant_of(wanted, sizes, sizes.depths);
+  const bool published = is_one_of(variant, "T", "S", "B", "L");
+  const std::int64_t image = network.config ? network.config->image_size : published ? 128 : 0;
+  const std::string grid = !wanted.grid.empty() ? wanted.grid
+                           : image > 0          ? number(image) + "x" + number(image)
+                                                : "<height>x<width>";
+  if (!wanted.grid.empty()) check_patches(grid, sizes.patch_size > 0 ? sizes.patch_size : 4);
+  std::string line = "FAMILY poseidon VARIANT " + variant;
   if (!published)
-    line += " EMBED_DIM " + number(sizes.embed_dim) + " DEPTHS " + io::Recognised::listed(sizes.depths) + " HEADS " +
-            io::Recognised::listed(sizes.num_heads) + " SKIP_BLOCKS " + io::Recognised::listed(sizes.skip_connections);
-  if (!published && sizes.patch_size != 4) line += " PATCH " + number(sizes.patch_size);
-  const std::int64_t window = network.config ? network.config->window_size : 0;
-  const std::int64_t image = network.config ? network.config->image_size : 0;
-  if (!published || (window > 0 && window != 16)) line += " WINDOW " + number(window);
-  if (!published || (image > 0 && image != 128)) line += " IMAGE_SIZE " + number(image);
+    line += " EMBED_DIM " + number(sizes.embed_dim) + " DEPTHS " + numbers(sizes.depths) + " HEADS " +
+            numbers(sizes.num_heads) + " SKIP_BLOCKS " + numbers(sizes.skip_connections);
+  if (sizes.patch_size > 0 && sizes.patch_size != 4) line += " PATCH " + number(sizes.patch_size);
+  if (network.config)
+    line += configured(*network.config, grid);
+  else if (!published)
+    line += " WINDOW <n>";
+  if (sizes.mlp_ratio != 4)
+    line += " MLP_RATIO " + number(network.config ? network.config->mlp_ratio : sizes.mlp_ratio);
   if (sizes.residual_model == "resnet") line += " RESIDUAL resnet";
   if (sizes.family == "poseidon" && !sizes.use_conditioning) line += " UNCONDITIONED";
   if (sizes.absolute_positions) line += " ABSOLUTE_POSITIONS";
-  if (network.config && network.config->learn_residual) line += " LEARN_RESIDUAL";
-  std::string grid = wanted.grid;
-  if (grid.empty()) grid = image > 0 ? number(image) + "x" + number(image) : "<height>x<width>";
-  line += " GRID " + grid + " FIELDS " + number(wanted.fields > 0 ? wanted.fields : sizes.num_channels);
+  if (sizes.mask_token) line += " MASK_TOKEN";
+  if (!sizes.qkv_bias) line += " NO_QKV_BIAS";
+  const std::int64_t fields = wanted.fields > 0                      ? wanted.fields
+                              : published && sizes.num_channels == 0 ? 4
+                                                                     : sizes.num_channels;
+  line += " GRID " + grid + " FIELDS " + number(fields);
   if (sizes.num_out_channels > 0 && sizes.num_out_channels != 4)
     line += " OUT_CHANNELS " + number(sizes.num_out_channels);
   return line;
@@ -104,11 +148,24 @@ std::vector<ModelEntry> fitting(const Wanted& wanted, const Network& network) {
   std::erase_if(entries, [&](const ModelEntry& entry) {
     if (recognise(entry).text() != network.sizes.text()) return true;
     if (!network.config) return false;
+    // A grid that is not square cannot be resampled: the network works at its points.
     const io::ScotConfig& config = *network.config;
-    return entry.window != config.window_size || entry.image != config.image_size ||
-           entry.learn_residual != config.learn_residual;
+    return entry.window != config.window_size || entry.learn_residual != config.learn_residual ||
+           entry.layer_norm_eps != config.layer_norm_eps ||
+           (entry.height == entry.width && entry.image != config.image_size);
   });
   return entries;
+}
+
+Network network_of(const ModelEntry& entry) {
+  Network network{.sizes = recognise(entry)};
+  if (network.sizes.family == "poseidon") {
+    network.config.emplace();
+    network.config->window_size = entry.window, network.config->image_size = entry.image;
+    network.config->layer_norm_eps = entry.layer_norm_eps, network.config->learn_residual = entry.learn_residual;
+    network.config->mlp_ratio = network.sizes.mlp_ratio;
+  }
+  return network;
 }
 
 std::string model_line(const Wanted& wanted, const Network& network) {
@@ -126,9 +183,13 @@ ModelEntry choose(const Wanted& wanted) {
 void refuse_unlisted(const Wanted& wanted, const Network& network) {
   std::string text = wanted.name.empty() ? "no model" : "no " + wanted.name;
   if (!wanted.grid.empty()) text += " on " + wanted.grid;
-  if (wanted.frames > 0) text += " with " + std::to_string(wanted.frames) + " frames";
-  if (wanted.fields > 0) text += (wanted.frames > 0 ? " and " : " with ") + std::to_string(wanted.fields) + " fields";
+  const auto count = [](int n, const char* noun) { return counted(static_cast<std::size_t>(n), noun); };
+  if (wanted.frames > 0) text += " with " + count(wanted.frames, "frame");
+  if (wanted.fields > 0) text += (wanted.frames > 0 ? " and " : " with ") + count(wanted.fields, "field");
   if (!network.sizes.family.empty()) text += " for weights of " + network.sizes.text();
+  if (network.config)
+    text += " in windows of " + std::to_string(network.config->window_size) + " at " +
+            std::to_string(network.config->image_size) + " points a side";
   fail_usage(text, " is compiled into this program, which has\n", listing(embed::compiled_models()),
              "Add to examples/cli/CMakeLists.txt: ", model_line(wanted, network));
 }
@@ -148,5 +209,9 @@ std::string listing(const std::vector<ModelEntry>& entries) {
 }
 
 io::Recognised recognise(const ModelEntry& entry) { return io::recognise(io::named_shapes(entry.table)); }
+
+std::string counted(std::size_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
 
 }  // namespace fieldstep::cli

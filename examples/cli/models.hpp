@@ -28,8 +28,11 @@ std::vector<ModelEntry> fitting(const Wanted& wanted);
 /// What is known of the network that a weight file belongs to.
 struct Network {
   io::Recognised sizes{};
-  std::optional<io::ScotConfig> config{};  ///< of a folder: what no shape tells
+  std::optional<io::ScotConfig> config{};  ///< what no shape tells, where the weights bring it
 };
+
+/// What is known of a compiled-in model's network.
+Network network_of(const ModelEntry& entry);
 
 /// The compiled-in models among those that fit `wanted` that are this very network.
 std::vector<ModelEntry> fitting(const Wanted& wanted, const Network& network);
@@ -46,5 +49,8 @@ std::string listing(const std::vector<ModelEntry>& entries);
 
 /// Sizes of a network, as its parameters tell.
 io::Recognised recognise(const ModelEntry& entry);
+
+/// 1 field, 2 fields
+std::string counted(std::size_t count, const std::string& noun);
 
 }  // namespace fieldstep::cli

@@ -29,7 +29,8 @@ std::vector<Step> window_schedule(const ModelEntry& entry, const io::DatasetInfo
 
 std::vector<Step> lead_time_schedule(const io::DatasetInfo& info, std::size_t start, const Times& times) {
   if (info.steady) {  // the frame is the solution, at a lead time of 1
-    if (!times.ar_steps.empty()) fail_usage("--ar-steps: ", info.name, " has no time");
+    if (!times.ar_steps.empty() || times.steps > 1 || times.lead_times.size() > 1)
+      fail_usage("--time, --ar-steps, --steps: ", info.name, " has no time, only a solution");
     const double lead = times.lead_times.empty() ? 1 : times.lead_times.front();
     return {{.at = 0, .lead_time = static_cast<float>(lead), .from_start = true}};
   }

@@ -40,10 +40,23 @@ TEST_CASE("compare: formats of one checkpoint agree, tensors and output", "[cli]
 
 TEST_CASE("compare: a golden case's weights and output are reproduced", "[cli][compare][golden]") {
   for (const char* golden : {"ckpt_micro.json", ""}) {  // the manifest, the folder
-    const Ended ended = run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + golden, "--tolerance", "1e-5"});
+    const Ended ended = run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + golden});
     CHECK(ended.code == 0);
     CHECK_THAT(ended.out, ContainsSubstring("output of the golden case"));
   }
+}
+
+TEST_CASE("compare: ScOT's golden case is found in its folder; cases that inference cannot run are refused",
+          "[cli][compare][golden][poseidon]") {
+  const std::string poseidon = FIELDSTEP_GOLDEN_DIR "/poseidon/", weights = poseidon + "hf_tiny";
+  const Ended found = run_fieldstep({"compare", weights, poseidon});
+  CHECK(found.code == 0);
+  CHECK_THAT(found.out, ContainsSubstring("hf_tiny.json: 845 compared, 844 equal"));
+  CHECK(run_fieldstep({"compare", weights, poseidon + "hf_tiny.json", "--tolerance", "1e-7", "--quiet"}).code == 1);
+  CHECK_THAT(run_fieldstep({"compare", weights, poseidon + "droppath.json"}).err,
+             ContainsSubstring("droppath.json: is a case of training"));
+  CHECK_THAT(run_fieldstep({"compare", weights, poseidon + "pixelmask_field.json"}).err,
+             ContainsSubstring("has a pixel_mask, wanted a case without masks"));
 }
 
 TEST_CASE("compare: a difference beyond the tolerance is named, exit code 1", "[cli][compare]") {

@@ -1,10 +1,14 @@
+#include <fieldstep/io/safetensors.hpp>
+#include <fieldstep/io/weights.hpp>
 #include <support/program.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 using Catch::Matchers::ContainsSubstring;
+using namespace fieldstep;
 using namespace fieldstep::support;
 
 namespace {
@@ -70,6 +74,43 @@ TEST_CASE("convert: ScOT's weights of every format, with what their configuratio
   CHECK(config.at("depths") == std::vector<int>{4, 4, 4, 4});
   CHECK(complained(run_fieldstep({"convert", "--checkpoint", poseidon + "hf_tiny", "--output", tree, "--variant", "T"}),
                    1));
+  for (const std::string& output : {tree, tensors}) {  // a network that is not compiled in
+    REQUIRE(run_fieldstep({"convert", "--checkpoint", poseidon + "hf_tiny_bin", "--output", output}).code == 0);
+    CHECK(run_fieldstep({"compare", poseidon + "hf_tiny_bin", output, "--tolerance", "0"}).code == 0);
+  }
+}
+
+TEST_CASE("convert: ScOT's weights in shards are those of the whole", "[cli][convert][poseidon]") {
+  namespace fs = std::filesystem;
+  const ScratchFolder scratch;
+  const std::string whole = FIELDSTEP_GOLDEN_DIR "/poseidon/hf_tiny", tensors = scratch / "w.safetensors";
+  const fs::path shards = scratch / "shards";
+  fs::create_directory(shards);
+  fs::copy_file(whole + "/config.json", shards / "config.json");
+  const io::TensorFile file = io::read_safetensors(whole + "/model.safetensors");
+  nlohmann::json index{{"metadata", {{"total_size", 4 * 235944}}}};
+  for (const std::size_t half : {0, 1}) {
+    const std::string name = "model-0000" + std::to_string(half + 1) + "-of-00002.safetensors";
+    io::TensorFile part{.format = file.format};
+    for (std::size_t i = half * 400; i < (half == 0 ? 400 : file.tensors.size()); ++i) {
+      part.tensors.push_back(file.tensors[i]);
+      index["weight_map"][file.tensors[i].name] = name;
+    }
+    io::save_weights(shards / name, part, io::WeightFormat::safetensors);
+  }
+  std::ofstream(shards / "model.safetensors.index.json") << index;
+  const Ended same = run_fieldstep({"compare", whole, shards, "--tolerance", "0"});
+  CHECK(same.code == 0);
+  CHECK_THAT(same.out, ContainsSubstring("845 compared, 845 equal"));  // and the output
+  REQUIRE(run_fieldstep({"convert", "--checkpoint", shards, "--output", tensors}).code == 0);
+  CHECK(run_fieldstep({"compare", whole, tensors, "--tolerance", "0"}).code == 0);
+
+  fs::remove(shards / "model-00002-of-00002.safetensors");
+  fs::remove(tensors);
+  const Ended missing = run_fieldstep({"convert", "--checkpoint", shards, "--output", tensors});
+  CHECK(complained(missing, 1));
+  CHECK_THAT(missing.err, ContainsSubstring("model-00002-of-00002.safetensors: cannot be opened"));
+  CHECK(!fs::exists(tensors));
 }
 
 TEST_CASE("convert: a merge starts a compiled-in model, and says what is new", "[cli][convert][merge]") {
@@ -87,6 +128,12 @@ TEST_CASE("convert: a merge starts a compiled-in model, and says what is new", "
   std::filesystem::remove(merged);
   CHECK(complained(merge(checkpoint, {}), 2));
   CHECK(merge(checkpoint, {"--model", "avit-Q"}).code == 2);
+  const Ended other_fields = merge(FIELDSTEP_GOLDEN_DIR "/poseidon/hf_tiny",
+                                   {"--model", "poseidon-mine", "--fields", "2", "--grid", "128x128"});
+  CHECK(other_fields.code == 2);
+  CHECK_THAT(other_fields.err,
+             ContainsSubstring("VARIANT mine EMBED_DIM 4 DEPTHS 4,4,4,4 HEADS 1,1,2,4 SKIP_BLOCKS 2,2,2,0 WINDOW 8 "
+                               "IMAGE_SIZE 64 GRID 128x128 FIELDS 2 OUT_CHANNELS 2)"));
   const Ended other = merge(FIELDSTEP_GOLDEN_DIR "/poseidon/hf_tiny", {"--model", "avit-micro"});
   CHECK(complained(other, 1));
   CHECK_THAT(other.err, ContainsSubstring("nothing in common"));

@@ -4,6 +4,7 @@
 #include <fieldstep/models/avit.hpp>
 #include <support/hdf5_writer.hpp>
 #include <support/program.hpp>
+#include <support/samples.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string samples = FIELDSTEP_SAMPLE_DIR "/pdebench/";
+const std::string samples = sample("pdebench/");
 const std::string weights = FIELDSTEP_GOLDEN_DIR "/mpp/ckpt_micro.tar";
 const std::string shallow_water = samples + "2D_rdb_NA_NA.h5";
 
@@ -173,15 +174,15 @@ TEST_CASE("forecast: an output that cannot be written gets one sentence and is n
 TEST_CASE("forecast: a file of the Well goes through with labels, one of Poseidon's only by its problem",
           "[cli][forecast]") {
   const ScratchFolder scratch;
-  const std::string flow = FIELDSTEP_SAMPLE_DIR "/poseidon/NS-PwC.nc";
+  const std::string flow = sample("poseidon/NS-PwC.nc");
   const Ended named = forecast(flow, scratch / "out", {"--labels", "8,6,7,9", "--steps", "1", "--json"});
   REQUIRE(named.code == 0);
   CHECK(nlohmann::json::parse(named.out).at("set") == "Poseidon NS-PwC");
   const Ended wrong = forecast(flow, scratch / "wrong", {"--problem", "NS-Pwc"});
   CHECK(complained(wrong, 2));
   CHECK_THAT(wrong.err, ContainsSubstring("wanted one of NS-Sines"));
-  const Ended oblong = forecast(FIELDSTEP_SAMPLE_DIR "/the_well/shear_flow_Reynolds_1e3_Schmidt_1e0.hdf5",
-                                scratch / "wrong", {"--labels", "3,9,1,2"});
+  const Ended oblong =
+      forecast(sample("the_well/shear_flow_Reynolds_1e3_Schmidt_1e0.hdf5"), scratch / "wrong", {"--labels", "3,9,1,2"});
   CHECK(oblong.code == 2);
   CHECK_THAT(oblong.err, ContainsSubstring("GRID 64x128"));
   CHECK(scratch.size() == 1);

@@ -45,9 +45,12 @@ TEST_CASE("info: a ScOT that is not compiled in is answered with the line that a
   const Ended folder = run_fieldstep({"info", poseidon + "hf_tiny_bin"});
   REQUIRE(folder.code == 0);
   CHECK_THAT(folder.out, ContainsSubstring("Poseidon ScOT (embed_dim 4, depths 1,1, heads 1,2, skip blocks 1,0"));
-  CHECK_THAT(folder.out, ContainsSubstring(
-                             "fieldstep_add_model(fieldstep_program FAMILY poseidon VARIANT <name> EMBED_DIM 4 DEPTHS "
-                             "1,1 HEADS 1,2 SKIP_BLOCKS 1,0 WINDOW 4 IMAGE_SIZE 16 GRID 16x16 FIELDS 4)"));
+  CHECK_THAT(folder.out,
+             ContainsSubstring("fieldstep_add_model(fieldstep_program FAMILY poseidon VARIANT 4x1x1 EMBED_DIM 4 DEPTHS "
+                               "1,1 HEADS 1,2 SKIP_BLOCKS 1,0 WINDOW 4 GRID 16x16 FIELDS 4)"));
+  CHECK_THAT(run_fieldstep({"info", "poseidon-Q"}).err,
+             ContainsSubstring("VARIANT Q EMBED_DIM <n> DEPTHS <n,n,...> HEADS <n,n,...> SKIP_BLOCKS <n,n,...> WINDOW "
+                               "<n> GRID <height>x<width> FIELDS <n>)"));
   const auto about = nlohmann::json::parse(run_fieldstep({"info", poseidon + "hf_tiny.msgpack", "--json"}).out);
   CHECK(about.at("family") == "poseidon");
   CHECK(about.at("tensors") == 844);

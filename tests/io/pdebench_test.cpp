@@ -1,4 +1,5 @@
 #include <support/hdf5_writer.hpp>
+#include <support/samples.hpp>
 #include <support/scratch_folder.hpp>
 
 #include <array>
@@ -18,13 +19,10 @@ using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::WithinAbs;
 using Catch::Matchers::WithinRel;
 using fieldstep::support::Hdf5Writer;
+using fieldstep::support::sample;
 using fieldstep::support::ScratchFolder;
 
 namespace {
-
-std::filesystem::path sample(const std::string& name) {
-  return std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / "pdebench" / name;
-}
 
 std::string complaint(const std::filesystem::path& path) {
   try {
@@ -39,11 +37,11 @@ std::string complaint(const std::filesystem::path& path) {
 }  // namespace
 
 TEST_CASE("Hdf5Dataset: the samples hold what h5py reads from them", "[io][hdf5][golden]") {
-  std::ifstream stream(std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / "index.json");
+  std::ifstream stream(sample("index.json"));
   const auto index = nlohmann::json::parse(stream);
   REQUIRE(index.size() == 10);
   for (const auto& [name, file] : index.items()) {
-    const io::Hdf5File hdf5(std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / name);
+    const io::Hdf5File hdf5(sample(name));
     for (const auto& [path, wanted] : file.at("datasets").items()) {
       INFO(name << " " << path);
       const io::Hdf5Dataset dataset = hdf5.dataset(path);
@@ -91,7 +89,7 @@ TEST_CASE("open_dataset: PDEBench's sets are told apart by their layout", "[io][
   };
   for (const Expected& expected : sets) {
     INFO(expected.file);
-    const io::Dataset dataset = io::open_dataset(sample(expected.file));
+    const io::Dataset dataset = io::open_dataset(sample(std::string("pdebench/") + expected.file));
     const io::DatasetInfo& info = dataset.info();
     CHECK(info.name == expected.name);
     CHECK(info.fields == expected.fields);
@@ -107,7 +105,7 @@ TEST_CASE("open_dataset: PDEBench's sets are told apart by their layout", "[io][
 }
 
 TEST_CASE("Dataset: axes of time and space", "[io][pdebench]") {
-  const io::DatasetInfo swe = io::open_dataset(sample("2D_rdb_NA_NA.h5")).info();
+  const io::DatasetInfo swe = io::open_dataset(sample("pdebench/2D_rdb_NA_NA.h5")).info();
   CHECK_THAT(swe.time(0), WithinAbs(0, 0));
   CHECK_THAT(swe.time(20), WithinAbs(1, 1e-6));
   CHECK_THAT(swe.time(22), WithinAbs(1.1, 1e-6));  // beyond the file
@@ -115,13 +113,13 @@ TEST_CASE("Dataset: axes of time and space", "[io][pdebench]") {
   CHECK_THAT(swe.domain->x0, WithinAbs(-2.5, 1e-6));
   CHECK_THAT(swe.domain->y0, WithinAbs(-2.5, 1e-6));
   CHECK_THAT(swe.domain->dx, WithinAbs(5.0 / 128, 1e-7));
-  CHECK(!io::open_dataset(sample("ns_incom_inhom_2d_64-18.h5")).info().domain);
+  CHECK(!io::open_dataset(sample("pdebench/ns_incom_inhom_2d_64-18.h5")).info().domain);
   CHECK(io::DatasetInfo{}.time(3) == 3);
 }
 
 TEST_CASE("Dataset: frames come as (frames, fields, x, y) in MPP's order", "[io][pdebench]") {
   SECTION("channels last in one group a sample") {
-    const auto path = sample("2D_diff-react_NA_NA.h5");
+    const auto path = sample("pdebench/2D_diff-react_NA_NA.h5");
     const std::vector<float> whole = io::Hdf5File(path).dataset("0000/data").read();  // (21, 128, 128, 2)
     const std::vector<float> frames = io::open_dataset(path).read_frames(0, 4, 3);
     REQUIRE(frames.size() == 3 * 2 * 128 * 128);
@@ -133,7 +131,7 @@ TEST_CASE("Dataset: frames come as (frames, fields, x, y) in MPP's order", "[io]
     CHECK(equal);
   }
   SECTION("one dataset a field") {
-    const auto path = sample("2D_CFD_Rand_M0.1_Eta1e-08_Zeta1e-08_periodic_128_Train.hdf5");
+    const auto path = sample("pdebench/2D_CFD_Rand_M0.1_Eta1e-08_Zeta1e-08_periodic_128_Train.hdf5");
     const io::Hdf5File file(path);
     const std::vector<float> frames = io::open_dataset(path).read_frames(0, 19, 2);
     std::size_t at = 0;
@@ -164,7 +162,7 @@ TEST_CASE("Dataset: frames come as (frames, fields, x, y) in MPP's order", "[io]
 }
 
 TEST_CASE("Dataset: requests beyond the file are the caller's fault", "[io][pdebench]") {
-  const io::Dataset dataset = io::open_dataset(sample("2D_rdb_NA_NA.h5"));
+  const io::Dataset dataset = io::open_dataset(sample("pdebench/2D_rdb_NA_NA.h5"));
   const auto fault = [&](std::size_t s, std::size_t first, std::size_t count) {
     try {
       dataset.read_frames(s, first, count);

@@ -1,4 +1,5 @@
 #include <support/hdf5_writer.hpp>
+#include <support/samples.hpp>
 #include <support/scratch_folder.hpp>
 
 #include <array>
@@ -17,16 +18,13 @@ using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::WithinAbs;
 using Catch::Matchers::WithinRel;
 using fieldstep::support::Hdf5Writer;
+using fieldstep::support::sample;
 using fieldstep::support::ScratchFolder;
 
 namespace {
 
 using Names = std::vector<std::string>;
 using Groups = std::vector<std::size_t>;
-
-std::filesystem::path sample(const std::string& name) {
-  return std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / "poseidon" / name;
-}
 
 /// Numbers 0, 1, 2, ... under the name and in the shape of a set, 2 x 3 points.
 std::filesystem::path counted(const ScratchFolder& folder, const std::string& name, Hdf5Writer::Shape shape,
@@ -54,7 +52,7 @@ std::string complaint(const std::filesystem::path& path, const std::string& prob
 
 TEST_CASE("Poseidon: incompressible flow has density one, no pressure, and the published constants",
           "[io][poseidon][golden]") {
-  const io::Dataset dataset = io::open_dataset(sample("NS-PwC.nc"));  // the file's name tells the problem
+  const io::Dataset dataset = io::open_dataset(sample("poseidon/NS-PwC.nc"));  // the file's name tells the problem
   const io::DatasetInfo& info = dataset.info();
   CHECK(info.name == "Poseidon NS-PwC");
   CHECK(info.fields == Names{"rho", "u", "v", "p"});
@@ -68,7 +66,8 @@ TEST_CASE("Poseidon: incompressible flow has density one, no pressure, and the p
 
   constexpr std::size_t points = 128 * 128;
   const std::vector<float> frames = dataset.read_frames(0, 20, 1);
-  const std::vector<float> whole = io::Hdf5File(sample("NS-PwC.nc")).dataset("velocity").read();  // (1, 21, 3, x, y)
+  const std::vector<float> whole =
+      io::Hdf5File(sample("poseidon/NS-PwC.nc")).dataset("velocity").read();  // (1, 21, 3, x, y)
   const std::vector<float> input = dataset.read_input(0, 20);
   REQUIRE(frames.size() == 4 * points);
   REQUIRE(input.size() == 4 * points);
@@ -81,10 +80,10 @@ TEST_CASE("Poseidon: incompressible flow has density one, no pressure, and the p
   CHECK(equal);
   CHECK_THAT(input[0], WithinAbs(.6451613, 1e-7));
 
-  const io::DatasetInfo tracer = io::open_dataset(sample("NS-PwC.nc"), "NS-PwC.tracer").info();
+  const io::DatasetInfo tracer = io::open_dataset(sample("poseidon/NS-PwC.nc"), "NS-PwC.tracer").info();
   CHECK(tracer.fields == Names{"rho", "u", "v", "p", "tracer"});
   CHECK(tracer.groups == Groups{0, 1, 3, 4, 5});
-  const std::vector<float> five = io::open_dataset(sample("NS-PwC.nc"), "NS-PwC.tracer").read_input(0, 20);
+  const std::vector<float> five = io::open_dataset(sample("poseidon/NS-PwC.nc"), "NS-PwC.tracer").read_input(0, 20);
   CHECK(five[4 * points] == (whole[(20 * 3 + 2) * points] - .19586183f) / .37f);
 
   std::vector<float> forecast(2 * 4 * points, 5.0f);
@@ -226,22 +225,22 @@ TEST_CASE("Poseidon: coefficients stay the same at all times", "[io][poseidon]")
 
 TEST_CASE("Poseidon: steady problems have an input and a solution", "[io][poseidon][golden]") {
   SECTION("Poisson") {
-    const io::Dataset dataset = io::open_dataset(sample("Poisson-Gauss.nc"));
+    const io::Dataset dataset = io::open_dataset(sample("poseidon/Poisson-Gauss.nc"));
     CHECK(dataset.info().samples == 4);
     CHECK(dataset.info().frames == 1);
     CHECK(dataset.info().steady);
     CHECK(dataset.info().inputs == Names{"source"});
-    const io::Hdf5File file(sample("Poisson-Gauss.nc"));
+    const io::Hdf5File file(sample("poseidon/Poisson-Gauss.nc"));
     const std::size_t at = 2 * 128 * 128 + 77;
     CHECK(dataset.read_input(2, 0)[77] ==
           (file.dataset("source").read()[at] - .014822142414492256f) / 4.755138816607612f);
     CHECK(dataset.read_frames(2, 0, 1)[77] == file.dataset("solution").read()[at]);
   }
   SECTION("Helmholtz") {
-    const io::Dataset dataset = io::open_dataset(sample("Helmholtz.h5"));
+    const io::Dataset dataset = io::open_dataset(sample("poseidon/Helmholtz.h5"));
     CHECK(dataset.info().samples == 2);
     CHECK(dataset.info().inputs == Names{"a", "bc"});
-    const io::Hdf5File file(sample("Helmholtz.h5"));
+    const io::Hdf5File file(sample("poseidon/Helmholtz.h5"));
     const std::vector<float> input = dataset.read_input(1, 0);
     REQUIRE(input.size() == 2 * 128 * 128);
     CHECK(input[300] == file.dataset("Sample_1/a").read()[300] - 1);
@@ -264,10 +263,10 @@ TEST_CASE("Poseidon: steady problems have an input and a solution", "[io][poseid
 
 TEST_CASE("Poseidon: what does not fit the problem gets a sentence", "[io][poseidon][hostile]") {
   const ScratchFolder folder;
-  CHECK_THAT(complaint(sample("NS-PwC.nc"), "NS-Pwc"),
+  CHECK_THAT(complaint(sample("poseidon/NS-PwC.nc"), "NS-Pwc"),
              ContainsSubstring("problem: found NS-Pwc, wanted one of NS-Sines"));
-  CHECK_THAT(complaint(sample("NS-PwC.nc"), "NS-SL.tracer"), ContainsSubstring("found NS-SL.tracer"));
-  CHECK_THAT(complaint(sample("NS-PwC.nc"), "CE-RP"), ContainsSubstring("no data in /"));
+  CHECK_THAT(complaint(sample("poseidon/NS-PwC.nc"), "NS-SL.tracer"), ContainsSubstring("found NS-SL.tracer"));
+  CHECK_THAT(complaint(sample("poseidon/NS-PwC.nc"), "CE-RP"), ContainsSubstring("no data in /"));
   CHECK_THAT(complaint(counted(folder, "data", {1, 2, 3, 2, 3}), "CE-RP"),
              ContainsSubstring("data has shape (1, 2, 3, 2, 3), wanted (samples, frames, at least 4 channels, x, y) "
                                "(Poseidon CE-RP)"));

@@ -68,6 +68,27 @@ TEST_CASE("ScotConfig: published variants are called by their name, whatever the
   CHECK(io::recognise(io::parse_scot_config(deep)).variant == "");
 }
 
+TEST_CASE("ScotConfig: what changes the shapes makes another network, as the shapes themselves tell",
+          "[io][scot_config]") {
+  using Shapes = std::vector<io::NamedShape>;
+  const Shapes shapes{{"embeddings.mask_token", {1, 1, 8}},
+                      {"embeddings.patch_embeddings.projection.weight", {8, 3, 4, 4}},
+                      {"embeddings.norm.weight.weight", {8, 1}},
+                      {"encoder.layers.0.blocks.0.attention.self.logit_scale", {2, 1, 1}},
+                      {"encoder.layers.0.blocks.0.attention.self.query.weight", {8, 8}},
+                      {"encoder.layers.0.blocks.0.intermediate.dense.weight", {18, 8}},
+                      {"patch_recovery.projection.weight", {8, 1, 4, 4}}};
+  CHECK(io::recognise(shapes).text() ==
+        "Poseidon ScOT (embed_dim 8, depths 1, heads 2, skip blocks 0, patch 4, channels 3 -> 1, no qkv bias, mask "
+        "token, mlp ratio 2.25)");
+  io::Recognised described = io::recognise(io::parse_scot_config(
+      R"({"embed_dim": 8, "depths": [1], "num_heads": [2], "skip_connections": [0], "qkv_bias": false,
+          "mlp_ratio": 2.3, "use_conditioning": true})"));
+  CHECK(described.mlp_ratio == 2.25);  // 18 hidden channels
+  described.mask_token = true;         // no part of a configuration
+  CHECK(described.text() == io::recognise(shapes).text());
+}
+
 TEST_CASE("ScotConfig: wrong types and impossible values get a sentence", "[io][scot_config][hostile]") {
   CHECK_THAT(complaint(""), ContainsSubstring("is not JSON"));
   CHECK_THAT(complaint("[1]"), ContainsSubstring("is no JSON object"));
@@ -92,6 +113,15 @@ TEST_CASE("ScotConfig: wrong types and impossible values get a sentence", "[io][
   CHECK_THAT(complaint(R"({"residual_model": "vgg", "skip_connections": [0,0,0,0]})"),
              ContainsSubstring("found 'vgg'"));
   CHECK_THAT(complaint(R"({"hidden_act": 3})"), ContainsSubstring("hidden_act: found 3, wanted a text"));
+  const std::string skips = R"(, "skip_connections": [0,0,0,0]})";
+  CHECK_THAT(complaint(R"({"hidden_act": "gelu_new")" + skips), ContainsSubstring("found 'gelu_new', wanted gelu"));
+  CHECK_THAT(complaint(R"({"mlp_ratio": 0.01)" + skips),
+             ContainsSubstring("mlp_ratio: found 0.01, wanted at least one"));
+  CHECK_THAT(complaint(R"({"window_size": 1)" + skips), ContainsSubstring("window_size: found 1, wanted at least 2"));
+  CHECK_THAT(
+      complaint(R"({"image_size": 130)" + skips),
+      ContainsSubstring("image_size: found 130, wanted a multiple of patch_size, 4, and for 4 stages at least 64"));
+  CHECK_THAT(complaint(R"({"image_size": 60)" + skips), ContainsSubstring("image_size: found 60"));
   // The original's own defaults: three skips for four stages, which it cannot run either.
   CHECK_THAT(complaint("{}"), ContainsSubstring("skip_connections: found 3 entries, wanted 4"));
   CHECK_THAT(complaint(R"({"skip_connections": [0,0,0,0], "num_heads": [3, 6, 12, 25]})"),

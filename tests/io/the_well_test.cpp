@@ -1,4 +1,5 @@
 #include <support/hdf5_writer.hpp>
+#include <support/samples.hpp>
 #include <support/scratch_folder.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -18,8 +19,7 @@ using fieldstep::support::ScratchFolder;
 namespace {
 
 using Names = std::vector<std::string>;
-const std::filesystem::path shear =
-    std::filesystem::path(FIELDSTEP_SAMPLE_DIR) / "the_well" / "shear_flow_Reynolds_1e3_Schmidt_1e0.hdf5";
+const std::filesystem::path shear = fieldstep::support::sample("the_well/shear_flow_Reynolds_1e3_Schmidt_1e0.hdf5");
 
 /// A file of the Well, attribute by attribute.
 class WellWriter {

@@ -26,7 +26,8 @@ struct Ready {
   Ready() {
     initialise(Net::table(), arena.data(), make_key(1));
     weights = bind<Net::Weights>(static_cast<const float*>(arena.data()));
-    prepared = Net::prepare(Exec(), weights, {.labels = std::array{0, 3, 5}}, memory.data());
+    prepared =
+        Net::prepare(Kokkos::DefaultHostExecutionSpace(), weights, {.labels = std::array{0, 3, 5}}, memory.data());
   }
 
   template <class Exec>

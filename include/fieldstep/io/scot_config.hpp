@@ -3,6 +3,7 @@
 #include <fieldstep/io/recognise.hpp>
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -152,9 +153,13 @@ inline ScotConfig parse_scot_config(std::string_view text) {
   positive("num_channels", config.num_channels);
   positive("num_out_channels", config.num_out_channels);
   positive("embed_dim", config.embed_dim);
-  positive("window_size", config.window_size);
   positive("depths", std::ssize(config.depths));
   for (const std::int64_t depth : config.depths) positive("depths", depth);
+  if (config.window_size < 2) fail("window_size: found ", config.window_size, ", wanted at least 2");
+  const std::int64_t least = 2 * config.patch_size << (config.depths.size() - 1);  // windows of 2x2 tokens everywhere
+  if (config.image_size % config.patch_size != 0 || config.image_size < least)
+    fail("image_size: found ", config.image_size, ", wanted a multiple of patch_size, ", config.patch_size,
+         ", and for ", config.depths.size(), " stages at least ", least);
   for (const auto& [key, list] :
        {std::pair{"num_heads", &config.num_heads}, std::pair{"skip_connections", &config.skip_connections}})
     if (list->size() != config.depths.size())
@@ -163,6 +168,9 @@ inline ScotConfig parse_scot_config(std::string_view text) {
     if (config.num_heads[i] < 1 || (config.embed_dim << i) % config.num_heads[i] != 0)
       fail("num_heads: found ", config.num_heads[i], " in stage ", i, ", wanted a divisor of its ",
            config.embed_dim << i, " channels");
+  if (config.mlp_ratio * static_cast<double>(config.embed_dim) < 1)
+    fail("mlp_ratio: found ", config.mlp_ratio, ", wanted at least one hidden channel");
+  if (config.hidden_act != "gelu") fail("hidden_act: found ", printable(config.hidden_act), ", wanted gelu");
   if (config.residual_model != "convnext" && config.residual_model != "resnet")
     fail("residual_model: found ", printable(config.residual_model), ", wanted convnext or resnet");
   return config;
@@ -178,6 +186,9 @@ inline Recognised recognise(const ScotConfig& config) {
   const bool skips = std::ranges::any_of(config.skip_connections, [](auto n) { return n > 0; });
   r.residual_model = skips ? config.residual_model : "";
   r.use_conditioning = config.use_conditioning, r.absolute_positions = config.use_absolute_embeddings;
+  r.qkv_bias = config.qkv_bias;
+  const auto width = static_cast<double>(config.embed_dim);
+  r.mlp_ratio = std::floor(config.mlp_ratio * width) / width;
   r.variant = detail::scot_variant(r);
   return r;
 }

@@ -140,9 +140,9 @@ endfunction()
 
 # The first word of `case` is the form of a trainax manifest.
 function(fieldstep_trainax_golden json prefix)
-  set(forms prng optimizers)
-  set(headers random_golden optimizer_golden)
-  set(runners RandomGolden OptimizerGolden)
+  set(forms prng optimizers substack)
+  set(headers random_golden optimizer_golden substack_golden)
+  set(runners RandomGolden OptimizerGolden SubstackGolden)
   string(JSON case GET "${json}" case)
   string(REGEX MATCH "^[a-z]+" form "${case}")
   list(FIND forms "${form}" place)

@@ -113,6 +113,7 @@
 #include <fieldstep/ops/window_attention_backward.hpp>
 #include <fieldstep/ops/window_grid.hpp>
 
+#include <fieldstep/train/best_so_far.hpp>
 #include <fieldstep/train/chain.hpp>
 #include <fieldstep/train/clip.hpp>
 #include <fieldstep/train/concepts.hpp>
@@ -120,6 +121,7 @@
 #include <fieldstep/train/ema.hpp>
 #include <fieldstep/train/loss/channel_groups.hpp>
 #include <fieldstep/train/loss/normalised_mse.hpp>
+#include <fieldstep/train/minibatch.hpp>
 #include <fieldstep/train/optimizer/adagrad.hpp>
 #include <fieldstep/train/optimizer/adam.hpp>
 #include <fieldstep/train/optimizer/adamw.hpp>
@@ -132,8 +134,14 @@
 #include <fieldstep/train/optimizer/lion.hpp>
 #include <fieldstep/train/optimizer/rmsprop.hpp>
 #include <fieldstep/train/optimizer/sgd.hpp>
+#include <fieldstep/train/pairs.hpp>
 #include <fieldstep/train/parameter_groups.hpp>
 #include <fieldstep/train/parameter_rules.hpp>
+#include <fieldstep/train/permutation.hpp>
 #include <fieldstep/train/schedule.hpp>
 #include <fieldstep/train/schedule/mpp.hpp>
 #include <fieldstep/train/schedule/poseidon.hpp>
+#include <fieldstep/train/set_sampler.hpp>
+#include <fieldstep/train/substack.hpp>
+#include <fieldstep/train/supervised.hpp>
+#include <fieldstep/train/trainer.hpp>

@@ -1,11 +1,10 @@
 #include <support/scratch_folder.hpp>
+#include <support/small_disk.hpp>
 
-#include <sys/resource.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <csignal>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/io/atomic_file.hpp>
 #include <filesystem>
@@ -16,6 +15,7 @@ using namespace fieldstep;
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::MessageMatches;
 using fieldstep::support::ScratchFolder;
+using fieldstep::support::SmallDisk;
 
 namespace {
 
@@ -23,22 +23,6 @@ std::string content(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
 }
-
-/// While it lives, no file of this process may grow beyond a size: writing fails as on a full disk.
-struct SmallDisk {
-  explicit SmallDisk(rlim_t bytes) {
-    getrlimit(RLIMIT_FSIZE, &before);
-    handler = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{bytes, before.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~SmallDisk() {
-    setrlimit(RLIMIT_FSIZE, &before);
-    std::signal(SIGXFSZ, handler);
-  }
-  rlimit before{};
-  void (*handler)(int) = SIG_DFL;
-};
 
 }  // namespace
 

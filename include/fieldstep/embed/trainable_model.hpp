@@ -20,6 +20,8 @@ class TrainableModel {
         .weights = [](void* held) { return static_cast<Held*>(held)->weights(); },
         .gradient = [](void* held) { return static_cast<Held*>(held)->gradient(); },
         .clear_gradient = [](void* held) { static_cast<Held*>(held)->clear_gradient(); },
+        .parameters = [](void* held) { return static_cast<Held*>(held)->parameters(); },
+        .share = [](void* held, const TrainedParameters<float>& other) { static_cast<Held*>(held)->share(other); },
         .condition = [](void* held, const Conditions& c) { static_cast<Held*>(held)->condition(Translate(c)); },
         .forward = [](void* held, int n, const float* x, const float* lead_times,
                       float* y) { static_cast<Held*>(held)->forward(n, x, lead_times, y); },
@@ -34,6 +36,12 @@ class TrainableModel {
   float* gradient() { return operations_->gradient(held_.get()); }
   void clear_gradient() { operations_->clear_gradient(held_.get()); }
   int largest_batch() const { return largest_batch_; }
+
+  /// Trains the parameters of `other`, a network with the same table, instead of its own from now on: AViTs that read
+  /// different fields. To be followed by condition().
+  void share_parameters(const TrainableModel& other) {
+    operations_->share(held_.get(), other.operations_->parameters(other.held_.get()));
+  }
 
   /// To be called when weights or conditions have changed. Throws Error if the conditions do not fit.
   void condition(const Conditions& conditions) { operations_->condition(held_.get(), conditions); }
@@ -53,6 +61,8 @@ class TrainableModel {
     float* (*weights)(void*);
     float* (*gradient)(void*);
     void (*clear_gradient)(void*);
+    TrainedParameters<float> (*parameters)(void*);
+    void (*share)(void*, const TrainedParameters<float>&);
     void (*condition)(void*, const Conditions&);
     void (*forward)(void*, int, const float*, const float*, float*);
     void (*backward)(void*, const float*, float*, float*);

@@ -6,6 +6,12 @@
 
 namespace fieldstep::embed {
 
+/// Where a network in training has its parameters, and their gradient; copies mean the same memory.
+template <class Real>
+struct TrainedParameters {
+  Arena<Real> weights, gradient;
+};
+
 /// A static network in training, with the memory it needs: weights, their gradient, what is prepared from the weights,
 /// and what passes over at most `batch` samples leave. The constructor makes the only allocations. Fill weights(), call
 /// condition(), then forward() and backward() as often as wanted.
@@ -33,6 +39,11 @@ class TrainingNetwork {
   Real* gradient() { return gradient_.data(); }
   void clear_gradient() { std::fill_n(gradient_.data(), gradient_.size(), Real(0)); }
   int largest_batch() const { return largest_batch_; }
+
+  TrainedParameters<Real> parameters() const { return {weights_, gradient_}; }
+  /// Trains the parameters of another network from now on, which reads other fields with them, as AViTs do. To be
+  /// followed by condition().
+  void share(const TrainedParameters<Real>& other) { weights_ = other.weights, gradient_ = other.gradient; }
 
   /// To be called when weights or conditions have changed. Throws Error if the conditions do not fit the network.
   void condition(const Conditions& conditions) {

@@ -79,9 +79,12 @@ struct LoadOptions {
   bool refuse_not_finite = false;
 };
 
-/// Opens a weight file or folder under PyTorch's names.
+/// Opens a weight file or folder under PyTorch's names. Of a training's checkpoint (train/checkpoint.hpp) it takes the
+/// weights.
 inline TensorFile open_weights(const std::filesystem::path& path) {
   TensorFile file = open_tensor_file(path);
+  if (std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with("fieldstep.training"); }) > 0)
+    std::erase_if(file.tensors, [](const StoredTensor& tensor) { return tensor.name.starts_with("optimizer/"); });
   in_file(path, [&] { name_as_torch(file); });
   return file;
 }

@@ -40,6 +40,7 @@ struct DatasetInfo {
   std::vector<std::size_t> groups{};           ///< boundaries of the groups of fields of which errors are reported
   std::vector<std::string> inputs{};           ///< what the network reads where it does not read `fields`
   int frames_per_unit = 0;                     ///< a lead time of 1 is that many frames
+  int pair_step = 1;                           ///< frames between the times that training pairs up
   bool steady = false;                         ///< its one frame is the solution, at lead time 1
 
   /// Time of a frame: as the file says, beyond its end with its first interval; without an axis the frame's number.

@@ -37,6 +37,7 @@ class Poseidon {
     info_.units.resize(info_.fields.size());
     info_.groups = problem_.groups;
     info_.frames_per_unit = problem_.frames_per_unit;
+    info_.pair_step = problem_.step;
     info_.steady = problem_.kind != PoseidonProblem::Kind::trajectory;
     info_.boundaries = {1, 1};
     take_sizes();

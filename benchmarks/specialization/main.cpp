@@ -70,7 +70,7 @@ int main(int argc, char* argv[]) {
       {"extents in the type", [&](float* x) { fixed_block(samples, pointers, x, memory); }},
       {"extents at run time", [&](float* x) { free_block(samples, rows, columns, dim, heads, pointers, x, memory); }},
       {"the library's block", [&](float* x) {
-         Block::forward(exec, w, bias.data(), bias.data(), samples, x,
+         Block::forward(exec, w, bias.data(), bias.data(), samples, x, x,
                         {memory, memory + 3 * tokens * dim, memory, mixed, mixed + tokens * dim, nullptr});
        }}};
   std::vector<float> x(tokens * dim);

@@ -81,6 +81,7 @@
 
 #include <fieldstep/models/avit.hpp>
 #include <fieldstep/models/avit_expand.hpp>
+#include <fieldstep/models/avit_training.hpp>
 #include <fieldstep/models/avit_variants.hpp>
 #include <fieldstep/models/scot.hpp>
 #include <fieldstep/models/scot_training.hpp>
@@ -95,17 +96,20 @@
 #include <fieldstep/ops/dropout.hpp>
 #include <fieldstep/ops/epilogues.hpp>
 #include <fieldstep/ops/framed_conv.hpp>
+#include <fieldstep/ops/gelu_backward.hpp>
 #include <fieldstep/ops/layer_norm.hpp>
 #include <fieldstep/ops/layer_norm_backward.hpp>
 #include <fieldstep/ops/layer_scale.hpp>
 #include <fieldstep/ops/loaders.hpp>
 #include <fieldstep/ops/matmul.hpp>
 #include <fieldstep/ops/matmul_backward.hpp>
+#include <fieldstep/ops/nested_patches.hpp>
 #include <fieldstep/ops/partial_sums.hpp>
 #include <fieldstep/ops/patches.hpp>
 #include <fieldstep/ops/pointwise.hpp>
 #include <fieldstep/ops/resample.hpp>
 #include <fieldstep/ops/standardise.hpp>
+#include <fieldstep/ops/standardise_backward.hpp>
 #include <fieldstep/ops/statistics.hpp>
 #include <fieldstep/ops/statistics_backward.hpp>
 #include <fieldstep/ops/vec.hpp>

@@ -27,9 +27,10 @@ struct Case {
     const auto part = [&](int widths) { return memory.data() + widths * samples * positions * dim; };
     // The hidden layer of the MLP takes the place of q, k, v and what was attended, as in the network.
     const blocks::BlockScratch<Real> scratch{part(0), part(3), part(0), part(4), part(5), nullptr};
-    const auto y = drawn<Real>("x", x.size());
+    const auto y = drawn<Real>("x", x.size());  // in place
     Block::forward(exec, drawn_weights.weights(), Bias::active ? bias_x.data() : nullptr,
-                   Bias::active ? bias_y.data() : nullptr, samples, y.data(), scratch, eps, keep_att, keep_mlp);
+                   Bias::active ? bias_y.data() : nullptr, samples, y.data(), y.data(), scratch, eps, keep_att,
+                   keep_mlp);
     return y;
   }
   Numbers reference(double eps = 1e-5, const Numbers& keep_att = {}, const Numbers& keep_mlp = {}) const {

@@ -1,4 +1,5 @@
 #include <fieldstep/blocks/hmlp_stem.hpp>
+#include <fieldstep/blocks/subsampled_linear.hpp>
 #include <support/drawn_weights.hpp>
 #include <support/reference_avit.hpp>
 #include <support/threads.hpp>
@@ -11,8 +12,8 @@ using namespace fieldstep::support;
 
 namespace {
 
-constexpr int dim = 48, q = dim / 4, rows = 2, columns = 3, samples = 2;
-constexpr int tokens = rows * columns, pixels = 256 * tokens;
+constexpr int dim = 48, q = dim / 4, rows = 2, columns = 3, samples = 2, fields = 3;
+constexpr int tokens = rows * columns, pixels = 256 * tokens, states = 7;
 
 template <class Real>
 struct Patches {
@@ -23,16 +24,35 @@ struct Patches {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("hMLP_stem: agrees with its convolutions; equal bits for any threads", "[blocks][hmlp_stem]", float,
-                   double) {
-  using Block = blocks::hMLP_stem<TestType, dim, rows, columns>;
+TEMPLATE_TEST_CASE("hMLP_stem: agrees with the states and its convolutions; equal bits for any threads",
+                   "[blocks][hmlp_stem]", float, double) {
+  using Block = blocks::hMLP_stem<TestType, dim, rows, columns, fields>;
+  using Bag = blocks::SubsampledLinear<TestType, states, q>;
+  constexpr int labels[fields] = {4, 0, 4};
   const DrawnWeights<Block, TestType> weights;
+  const DrawnWeights<Bag, TestType> bag;
+  const auto columns_in_use = constant<TestType>(fields * q), constant_in_use = constant<TestType>(q);
+  Bag::gather(bag.weights(), labels, columns_in_use.data(), constant_in_use.data());
+  const auto memory = constant<TestType>(Block::First::stored_size), bias = constant<TestType>(q);
+  const typename Block::First first(memory.data());
+  Block::fold(weights.weights(), columns_in_use.data(), constant_in_use.data(), first, bias.data());
+
   const Patches<TestType> patches;
-  const auto u = drawn<TestType>("u", std::size_t{samples} * pixels * q);
-  const auto x = constant<TestType>(samples * tokens * dim), serial = constant<TestType>(samples * tokens * dim);
-  Block::forward(Exec(), weights.weights(), 1, samples, u.data(), x.data(), patches.scratch);
-  Block::forward(one_thread(), weights.weights(), 1, samples, u.data(), serial.data(), patches.scratch);
-  const auto exact = reference::stem(weights.state(), reference::image_of(u, samples, 16 * rows, 16 * columns), dim);
-  CHECK(relative_l2(in_double(x), channels_last(exact)) < rounding<TestType>);
-  CHECK(same_bits(x, serial));
+  const auto x = drawn<TestType>("x", samples * fields * pixels), mean = drawn<TestType>("mean", fields),
+             deviation = drawn<TestType>("deviation", fields, 1, .5);
+  const auto run = [&](const Exec& exec) {
+    const auto y = constant<TestType>(samples * tokens * dim);
+    Block::forward(exec, weights.weights(), first, bias.data(), 1, {x.data(), mean.data(), deviation.data(), samples},
+                   y.data(), patches.scratch);
+    return y;
+  };
+  reference::Image image{samples, fields, 16 * rows, 16 * columns, in_double(x)};
+  for_each(image, [&](int s, int c, int i, int j) {
+    image(s, c, i, j) =
+        (image(s, c, i, j) - static_cast<double>(mean.data()[c])) / static_cast<double>(deviation.data()[c]);
+  });
+  const auto exact = reference::stem(weights.state(), reference::space_bag(bag.state(), image, labels), dim);
+  const auto y = run(Exec());
+  CHECK(relative_l2(in_double(y), channels_last(exact)) < rounding<TestType>);
+  CHECK(same_bits(y, run(one_thread())));
 }

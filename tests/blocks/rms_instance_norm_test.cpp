@@ -106,7 +106,7 @@ TEST_CASE("RMSInstanceNorm2d: its gradients agree with central differences", "[b
     Numbers scale(samples * 3), y(x.size());
     blocks::RMSInstanceNorm2d<double, 3>::scales(Exec(), w, samples, 6, x.data(), scale.data());
     ops::add_scaled_branch_naive(Exec(), samples, 6, 3, x.data(), scale.data(), gamma.data(), branch.keep.data(),
-                                 y.data());
+                                 y.data(), y.data());
     return y;
   };
   const Numbers x = in_double(branch.x), weight = in_double(branch.weight), gamma = in_double(branch.gamma);

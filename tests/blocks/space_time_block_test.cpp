@@ -38,9 +38,9 @@ TEST_CASE("SpaceTimeBlock: time first, then space, with the biases of their axes
                                    expected_bias("spatial", rows, false), 1e-5);
 
   const auto last = constant<double>(2 * positions * dim), y = drawn<double>("x", x.size());
-  Block::forward(Exec(), weights.weights(), bias, 2, y.data(), scratch, 1e-5, last.data());
+  Block::forward(Exec(), weights.weights(), bias, 2, y.data(), last.data(), scratch, 1e-5, true);
   CHECK(same_bits(x, y));  // with the last frame asked for, x is left alone
-  Block::forward(Exec(), weights.weights(), bias, 2, y.data(), scratch);
+  Block::forward(Exec(), weights.weights(), bias, 2, y.data(), y.data(), scratch);
   const Numbers all = channels_last(exact);
   CHECK(relative_l2(in_double(y), all) < rounding<double>);
 

@@ -35,7 +35,6 @@ TEMPLATE_TEST_CASE_SIG("AViT: folded and pruned it computes what the original do
       const Case net({.along_x = along_x, .along_y = along_y});
       const Numbers exact = net.reference(2);
       CHECK(relative_l2(in_double(net.forward(Exec(), 2)), exact) < bound);
-      CHECK(relative_l2(in_double(net.forward_full(2)), exact) < bound);
     }
 }
 
@@ -45,7 +44,6 @@ TEST_CASE("AViT: labels may repeat and count from the end", "[models][avit]") {
     const Case net({.labels = labels});
     const Numbers exact = net.reference(1);
     CHECK(relative_l2(in_double(net.forward(Exec(), 1)), exact) < bound);
-    CHECK(relative_l2(in_double(net.forward_full(1)), exact) < bound);
   }
   const Case net({.labels = {-1, -5, 3, 1}}), same({.labels = {4, 0, 3, 1}});
   CHECK(same_bits(net.forward(Exec(), 1), same.forward(Exec(), 1)));
@@ -90,14 +88,6 @@ TEST_CASE("AViT: a constant field stays finite", "[models][avit]") {
   const auto x = net.input(1);
   for (int t = 0; t < 2; ++t) std::fill_n(x.data() + (t * 4 + 1) * 48 * 16, 48 * 16, 3.);
   for (const double v : in_double(net.forward(Exec(), 1, x))) CHECK(std::isfinite(v));
-}
-
-TEST_CASE("AViT: keep flags of one and none are the same network", "[models][avit]") {
-  using Case = AvitCase<Micro, Grid<3, 32, 48, 2>, double>;
-  const Case net({});
-  const Numbers ones(6, 1.);
-  const std::vector<typename Case::Net::Block::Keep> keep(Micro::blocks, {ones.data(), ones.data(), ones.data()});
-  CHECK(same_bits(net.forward_full(2), net.forward_full(2, keep)));
 }
 
 TEST_CASE("AViT: wrong labels are refused in one sentence", "[models][avit][errors]") {

@@ -39,15 +39,29 @@ TEMPLATE_TEST_CASE("BiasGeluSlopeEpilogue: GELU and its slope", "[ops][epilogues
   CHECK(relative_l2(in_double(slope), exact_slope) < std::max(rounding<TestType>, 1e-11));
 }
 
-TEMPLATE_TEST_CASE("LayerScaleEpilogue: residual + gamma * branch, and the branch", "[ops][epilogues]", float, double) {
+TEMPLATE_TEST_CASE("BranchEpilogue: residual + keep * gamma * branch, and the branch", "[ops][epilogues]", float,
+                   double) {
+  constexpr int positions = 4;  // the last sample lacks one
   const Matrix<TestType, K, N> weight;
   const auto x = drawn<TestType>("x", rows * K), bias = drawn<TestType>("bias", N), gamma = drawn<TestType>("gamma", N),
-             residual = drawn<TestType>("residual", rows * N), branch = constant<TestType>(rows * N);
-  const auto y = product(
-      x, weight, ops::LayerScaleEpilogue<TestType>{bias.data(), gamma.data(), residual.data(), branch.data(), N});
-  CHECK(same_bits(branch, product(x, weight, ops::BiasEpilogue<TestType>{bias.data()})));
-  Numbers exact = in_double(residual);
-  for (std::size_t i = 0; i < exact.size(); ++i)
-    exact[i] += static_cast<double>(gamma.data()[i % N]) * static_cast<double>(branch.data()[i]);
-  CHECK(relative_l2(in_double(y), exact) < rounding<TestType>);
+             residual = drawn<TestType>("residual", rows * N), keep = drawn<TestType>("keep", 3),
+             branch = constant<TestType>(rows * N);
+  for (const TestType* kept : {static_cast<const TestType*>(nullptr), static_cast<const TestType*>(keep.data())}) {
+    const ops::ResidualEpilogue<TestType, N> join{bias.data(), gamma.data(), residual.data(), kept, positions, {}};
+    const auto y = product(x, weight, ops::BranchEpilogue<TestType, N>{join, branch.data()});
+    CHECK(same_bits(branch, product(x, weight, ops::BiasEpilogue<TestType>{bias.data()})));
+    Numbers exact = in_double(residual);
+    for (std::size_t i = 0; i < exact.size(); ++i)
+      exact[i] += (kept ? static_cast<double>(kept[i / N / positions]) : 1) * static_cast<double>(gamma.data()[i % N]) *
+                  static_cast<double>(branch.data()[i]);
+    CHECK(relative_l2(in_double(y), exact) < rounding<TestType>);
+  }
+}
+
+TEMPLATE_TEST_CASE("BiasCopyEpilogue: the same in two places", "[ops][epilogues]", float, double) {
+  const Matrix<TestType, K, N> weight;
+  const auto x = drawn<TestType>("x", rows * K), bias = drawn<TestType>("bias", N), copy = constant<TestType>(rows * N);
+  const auto y = product(x, weight, ops::BiasCopyEpilogue<TestType>{bias.data(), copy.data(), N});
+  CHECK(same_bits(y, product(x, weight, ops::BiasEpilogue<TestType>{bias.data()})));
+  CHECK(same_bits(copy, y));
 }

@@ -70,7 +70,7 @@ TEST_CASE("ResidualEpilogue: residual + keep * gamma * (x W + bias), for the sam
   constexpr ops::SampleRange range{1, 2};
   const Matrix<float, K, N> weight;
   const auto x = drawn<float>("x", rows * K), bias = drawn<float>("bias", N), gamma = drawn<float>("gamma", N);
-  const auto residual = drawn<float>("residual", samples * positions * N), keep = drawn<float>("keep", samples, 1, .5);
+  const auto residual = drawn<float>("residual", samples * positions * N), keep = drawn<float>("keep", asked, 1, .5);
   const Numbers product = exact_product(x, rows, weight);
   for (const float* kept : {static_cast<const float*>(nullptr), static_cast<const float*>(keep.data())}) {
     const auto y = constant<float>(rows * N);
@@ -79,9 +79,9 @@ TEST_CASE("ResidualEpilogue: residual + keep * gamma * (x W + bias), for the sam
     Numbers exact;
     for (int row = 0; row < rows; ++row)
       for (int n = 0; n < N; ++n) {
-        const int sample = range(row / positions);
+        const int group = row / positions, sample = range(group);
         const double branch = (product[static_cast<std::size_t>(row * N + n)] + static_cast<double>(bias.data()[n])) *
-                              static_cast<double>(gamma.data()[n]) * static_cast<double>(kept ? kept[sample] : 1.f);
+                              static_cast<double>(gamma.data()[n]) * static_cast<double>(kept ? kept[group] : 1.f);
         exact.push_back(branch + static_cast<double>(residual.data()[(sample * positions + row % positions) * N + n]));
       }
     CHECK(relative_l2(in_double(y), exact) < rounding<float>);

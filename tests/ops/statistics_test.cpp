@@ -82,16 +82,17 @@ TEMPLATE_TEST_CASE_SIG("scale_shift, add_scaled_branch: agree with the naive ver
   const auto x = drawn<float>("x", samples * rows * Channels), scale = drawn<float>("scale", samples * Channels);
   const auto shift = drawn<float>("shift", samples * Channels), gamma = drawn<float>("gamma", Channels);
   const auto keep = drawn<float>("keep", samples, 1, .5), y = constant<float>(x.size()),
-             naive = constant<float>(x.size());
+             naive = constant<float>(x.size()), residual = drawn<float>("residual", x.size());
   for (const float* added : {static_cast<const float*>(nullptr), static_cast<const float*>(shift.data())}) {
     ops::scale_shift<Channels>(Exec(), samples, rows, x.data(), scale.data(), added, y.data());
     ops::scale_shift_naive(Exec(), samples, rows, Channels, x.data(), scale.data(), added, naive.data());
     CHECK(relative_l2(in_double(y), in_double(naive)) < rounding<float>);
   }
   for (const float* kept : {static_cast<const float*>(nullptr), static_cast<const float*>(keep.data())}) {
-    ops::add_scaled_branch<Channels>(Exec(), samples, rows, x.data(), scale.data(), gamma.data(), kept, y.data());
+    ops::add_scaled_branch<Channels>(Exec(), samples, rows, x.data(), scale.data(), gamma.data(), kept, residual.data(),
+                                     y.data());
     ops::add_scaled_branch_naive(Exec(), samples, rows, Channels, x.data(), scale.data(), gamma.data(), kept,
-                                 naive.data());
+                                 residual.data(), naive.data());
     CHECK(relative_l2(in_double(y), in_double(naive)) < rounding<float>);
   }
 }

@@ -5,7 +5,6 @@
 #include <support/threads.hpp>
 
 #include <numeric>
-#include <span>
 
 namespace fieldstep::support {
 
@@ -50,13 +49,6 @@ class AvitCase {
     const auto workspace = constant<Real>(Net::workspace_size);
     Net::forward(exec, weights_.weights(), prepared_, typename Net::In(x.data(), batch),
                  typename Net::Out(y.data(), batch), workspace.data());
-    return y;
-  }
-  Arena<Real> forward_full(int batch, std::span<const typename Net::Block::Keep> keep = {}) const {
-    const auto x = input(batch), y = constant<Real>(static_cast<std::size_t>(batch) * sample_size);
-    const auto workspace = constant<Real>(Net::full_workspace_size);
-    Net::forward_full(Exec(), weights_.weights(), prepared_, typename Net::In(x.data(), batch),
-                      typename Net::Out(y.data(), batch), workspace.data(), keep);
     return y;
   }
 

@@ -1,19 +1,23 @@
 #pragma once
+#include <fieldstep/blocks/drop_path.hpp>
 #include <fieldstep/core/arena.hpp>
 #include <fieldstep/core/param_table.hpp>
 #include <fieldstep/core/trace.hpp>
-#include <fieldstep/models/avit.hpp>
+#include <fieldstep/models/avit_training.hpp>
+#include <fieldstep/train/loss/normalised_mse.hpp>
 #include <support/golden.hpp>
 #include <support/permute.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
+#include <limits>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace fieldstep::support {
@@ -30,219 +34,220 @@ inline std::string_view original_axes(std::string_view module) {
   return "tbcij";
 }
 
-/// The training loss of the original: mean over (b, c) of mean_hw((y - target)^2) / (1e-7 + mean_hw(target^2)).
-inline double normalised_mse(const Numbers& y, const std::vector<float>& target, std::size_t pixels) {
-  double sum = 0;
-  for (std::size_t field = 0; field < y.size(); field += pixels) {
-    double error = 0, norm = 0;
-    for (std::size_t i = field; i < field + pixels; ++i) {
-      const double wanted = static_cast<double>(target[i]);
-      error += (y[i] - wanted) * (y[i] - wanted);
-      norm += wanted * wanted;
-    }
-    sum += error / (1e-7 * static_cast<double>(pixels) + norm);
+/// What a manifest calls the original with, beside x; row 0 counts.
+struct AvitLabels {
+  std::vector<int> labels;
+  std::array<int, 2> bcs;
+
+  explicit AvitLabels(const Manifest& manifest)
+      : labels(manifest.json().at("state_labels").at(0).get<std::vector<int>>()),
+        bcs(manifest.json().at("bcs").at(0).get<std::array<int, 2>>()) {}
+  models::AvitConditions conditions() const {
+    return {.labels = labels,
+            .along_x = static_cast<models::Boundary>(bcs[0]),
+            .along_y = static_cast<models::Boundary>(bcs[1])};
   }
-  return sum / static_cast<double>(y.size() / pixels);
+};
+
+/// x as the manifest has it, (T, B, C, H, W), in the network's order: (B, T, C, H, W).
+template <class Net>
+std::vector<typename Net::Out::value_type> batch_first(const std::vector<float>& x) {
+  constexpr int size = Net::fields * Net::pixels;
+  const int batch = static_cast<int>(x.size()) / (Net::frames * size);
+  const Numbers samples = permuted(x.data(), "tbx", std::array{Net::frames, batch, size}, "btx");
+  return {samples.begin(), samples.end()};
 }
 
-/// A network with the weights, labels, boundary conditions and keep flags of a manifest.
+/// A network with the weights, labels and boundary conditions of a manifest.
 template <class Net>
 class AvitUnderTest {
  public:
   using Real = typename Net::Out::value_type;
   using Exec = Kokkos::DefaultHostExecutionSpace;
-  static constexpr std::size_t field_size = static_cast<std::size_t>(Net::fields) * Net::pixels;
 
   /// `load(table, arena)` fills the weights.
   template <class Load>
-  AvitUnderTest(const Manifest& manifest, const Load& load)
-      : arena_(Net::arena_size), memory_(Net::prepared_size), keep_(keep_factors(manifest)) {
+  AvitUnderTest(const Manifest& manifest, const Load& load) {
     load(Net::table(), arena_.data());
-    weights_ = bind<typename Net::Weights>(static_cast<const Real*>(arena_.data()));
-    const auto labels = manifest.json().at("state_labels").at(0).template get<std::vector<int>>();
-    const auto bcs = manifest.json().at("bcs").at(0).template get<std::array<int, 2>>();
-    prepared_ = Net::prepare(Exec(), weights_,
-                             {.labels = labels,
-                              .along_x = static_cast<models::Boundary>(bcs[0]),
-                              .along_y = static_cast<models::Boundary>(bcs[1])},
-                             memory_.data());
+    prepared_ = Net::prepare(Exec(), weights(), AvitLabels(manifest).conditions(), memory_.data());
   }
 
-  bool trains() const { return !keep_.empty(); }
+  typename Net::Weights weights() const { return bind<typename Net::Weights>(static_cast<const Real*>(arena_.data())); }
+  const typename Net::Prepared& prepared() const { return prepared_; }
 
-  /// Inference: x (T, B, C, H, W) as the manifest has it -> y (B, C, H, W).
+  /// Inference: x as the manifest has it -> y (B, C, H, W).
   Numbers forward(const std::vector<float>& x) const {
+    const std::vector<Real> in = batch_first<Net>(x);
+    std::vector<Real> out(in.size() / Net::frames, std::numeric_limits<Real>::quiet_NaN());
+    const int batch = static_cast<int>(in.size() / static_size<typename Net::In>());
     const Arena<Real> workspace(Net::workspace_size);
-    return step(x, [&](auto in, auto out) { Net::forward(Exec(), weights_, prepared_, in, out, workspace.data()); });
-  }
-
-  /// The same with every frame through every layer, drop path, and show(module, numbers in the original's order) for
-  /// the modules that `wanted` selects.
-  Numbers forward_full(const std::vector<float>& x, const std::function<bool(std::string_view)>& wanted,
-                       const std::function<void(const std::string&, Numbers)>& show) const {
-    struct Shown {
-      std::string axes;
-      std::vector<int> extents;
-      std::vector<Real> numbers;
-    };
-    std::map<std::string, Shown> shown;  // a large batch arrives in chunks
-    const Trace<Real> trace([&](const TraceTensor<Real>& tensor) {
-      if (!wanted(tensor.path)) return;
-      std::size_t size = 1;
-      for (const int extent : tensor.extents) size *= static_cast<std::size_t>(extent);
-      auto [at, first] =
-          shown.try_emplace(std::string(tensor.path), Shown{std::string(tensor.axes), tensor.extents, {}});
-      Shown& all = at->second;
-      if (!first && tensor.axes.starts_with('b')) all.extents[0] += tensor.extents[0];
-      if (first || tensor.axes.starts_with('b')) all.numbers.insert(all.numbers.end(), tensor.data, tensor.data + size);
-    });
-
-    std::vector<typename Net::Block::Keep> keep;
-    for (const auto& [temporal, attention, mlp] : keep_)
-      keep.push_back({temporal.data(), attention.data(), mlp.data()});
-    const Arena<Real> workspace(Net::full_workspace_size);
-    Numbers y = step(x, [&](auto in, auto out) {
-      Net::forward_full(Exec(), weights_, prepared_, in, out, workspace.data(), keep, trace);
-    });
-    for (const auto& [module, all] : shown)
-      show(module, permuted(all.numbers.data(), all.axes, all.extents, original_axes(module)));
-    return y;
-  }
-
- private:
-  using Branches =
-      std::array<std::vector<Real>, 3>;  ///< temporal, attention and MLP: a factor for every (batch, frame)
-
-  template <class Step>
-  static Numbers step(const std::vector<float>& x, const Step& run) {
-    const int batch = static_cast<int>(x.size() / (field_size * Net::frames));
-    const Numbers samples =
-        permuted(x.data(), "tbx", std::array{Net::frames, batch, static_cast<int>(field_size)}, "btx");
-    const std::vector<Real> in(samples.begin(), samples.end());
-    std::vector<Real> out(static_cast<std::size_t>(batch) * field_size);
-    run(typename Net::In(in.data(), batch), typename Net::Out(out.data(), batch));
+    Net::forward(Exec(), weights(), prepared_, typename Net::In(in.data(), batch), typename Net::Out(out.data(), batch),
+                 workspace.data());
     return {out.begin(), out.end()};
   }
 
-  static std::vector<Branches> keep_factors(const Manifest& manifest) {
-    std::vector<Branches> all;
-    if (!manifest.has("drop_masks")) return all;
-    const auto& masks = manifest.json().at("drop_masks");
-    const double last_rate = manifest.json().at("config").at("drop_path");
-    const std::size_t batch = manifest.json().at("sizes").at("B");
-    for (std::size_t block = 0; block < masks.size(); ++block) {
-      const double rate = masks.size() > 1 ? last_rate * static_cast<double>(block) / double(masks.size() - 1) : 0;
-      Branches branches;
-      for (std::size_t branch = 0; branch < branches.size(); ++branch) {
-        const char* const names[] = {"temporal", "spatial_att", "spatial_mlp"};
-        const auto& flags = masks[block].at(names[branch]);
-        for (std::size_t b = 0; b < batch; ++b)
-          for (std::size_t t = 0; t < Net::frames; ++t)
-            branches[branch].push_back(
-                static_cast<Real>(flags.at(branch == 0 ? t : t * batch + b).template get<double>() / (1 - rate)));
-      }
-      all.push_back(std::move(branches));
-    }
-    return all;
-  }
-
-  Arena<Real> arena_, memory_;
-  std::vector<Branches> keep_;
-  typename Net::Weights weights_;
-  typename Net::Prepared prepared_;
+ private:
+  Arena<Real> arena_{Net::arena_size}, memory_{Net::prepared_size};
+  typename Net::Prepared prepared_{};
 };
 
-/// A forward case of MPP's AViT: output, loss, statistics and activations, in float and in double.
+/// The factors of stochastic depth that the original drew.
+template <class Net>
+class AvitKeep {
+ public:
+  using Real = typename Net::Out::value_type;
+
+  AvitKeep(const Manifest& manifest, int batch) {
+    if (!manifest.has("drop_masks")) return;
+    const auto& masks = manifest.json().at("drop_masks");
+    const double last_rate = manifest.json().at("config").at("drop_path");
+    factors_.resize(masks.size());
+    for (std::size_t block = 0; block < masks.size(); ++block) {
+      const double rate = blocks::drop_path_rate(last_rate, static_cast<int>(block), static_cast<int>(masks.size()));
+      for (std::size_t branch = 0; branch < 3; ++branch) {
+        const char* const names[] = {"temporal", "spatial_att", "spatial_mlp"};
+        const auto flags = masks[block].at(names[branch]).template get<std::vector<int>>();
+        std::vector<Real>& factors = factors_[block][branch];
+        factors.resize(static_cast<std::size_t>(batch) * Net::frames);
+        blocks::keep_factors(std::span(flags), batch, Net::frames, rate, factors.data());
+      }
+      const auto& [temporal, attention, mlp] = factors_[block];
+      blocks_.push_back({temporal.data(), attention.data(), mlp.data()});
+    }
+  }
+
+  const typename Net::Block::Keep* blocks() const { return blocks_.empty() ? nullptr : blocks_.data(); }
+
+ private:
+  std::vector<std::array<std::vector<Real>, 3>> factors_;
+  std::vector<typename Net::Block::Keep> blocks_;
+};
+
+/// A case of MPP's AViT, in float and in double: output, statistics, activations and, where there is a target, loss and
+/// all gradients.
 template <class Config, class Grid>
 struct AvitGolden {
   static bool run(const Manifest& manifest) {
-    const bool in_float = run_in<float>(manifest);
-    return run_in<double>(manifest) && in_float;
-  }
-
-  template <class Real>
-  static bool run_in(const Manifest& manifest) {
-    using Net = models::AViT<Config, Grid, Real>;
-    Report report(std::is_same_v<Real, float> ? "float" : "double");
-    const AvitUnderTest<Net> net(manifest,
-                                 [&](ParamTable table, Real* arena) { load_formulas(manifest, table, arena); });
-    if (manifest.has("optimizers")) {
-      first_training_step(manifest, net, report);
-      return report.passed();
-    }
-
-    std::map<std::string, std::vector<float>> inputs;
-    for (const SourceTensor& input : manifest.inputs()) inputs[input.name] = manifest.values(input);
-    const std::vector<ExpectedTensor> outputs = manifest.outputs();
-    const auto block_order = manifest.json().value("block_order", std::vector<std::string>{});
-    const auto expected = [&](std::string_view name) {
-      return std::ranges::find(outputs, name, &ExpectedTensor::name) != outputs.end();
-    };
-
-    std::map<std::string, Numbers> computed;
-    const Numbers y = net.forward_full(
-        inputs.at("x"),
-        [&](std::string_view module) {
-          return module.starts_with("norm/") || expected("act/" + std::string(module)) ||
-                 std::ranges::find(block_order, module) != block_order.end();
-        },
-        [&](const std::string& module, Numbers numbers) {
-          computed[module.starts_with("norm/") ? module : "act/" + module] = std::move(numbers);
-        });
-    computed["output"] = y;
-    if (inputs.contains("target")) computed["loss"] = {normalised_mse(y, inputs["target"], Net::pixels)};
-    sample_blocks(manifest, block_order, computed);
-
-    for (const ExpectedTensor& tensor : outputs) {
-      if (tensor.name.starts_with("grad") || tensor.name.starts_with("gact/")) {
-        report.not_compared(tensor.name);  // the library has no backward pass yet
-        continue;
-      }
-      const auto found = computed.find(tensor.name);
-      if (found == computed.end()) {
-        report.missing(tensor.name);
-        continue;
-      }
-      const StoredTensor stored = manifest.stored_tensor(tensor.name);
-      const bool lookup = Config::bias == models::PositionBias::relative && tensor.ref_err == 0 &&
-                          tensor.name.find(".rel_pos_bias") != tensor.name.npos;
-      const double bound = lookup ? 0 : golden_bound<Real>(tensor.ref_err, stored.in_double);
-      report.compare(tensor.name, relative_l2(found->second, stored.values), bound);
-      if (tensor.name == "output" && !net.trains())
-        report.compare("output of inference", relative_l2(net.forward(inputs.at("x")), stored.values), bound);
-    }
-    return report.passed();
+    const bool in_float = Run<float>(manifest).passed();
+    return Run<double>(manifest).passed() && in_float;
   }
 
  private:
-  static void sample_blocks(const Manifest& manifest, const std::vector<std::string>& block_order,
-                            std::map<std::string, Numbers>& computed) {
-    for (std::size_t j = 0; j < block_order.size(); ++j) {
-      const Numbers& activation = computed.at("act/" + block_order[j]);
-      double squares = 0;
-      for (const double value : activation) squares += value * value;
-      computed["block_norms"].push_back(std::sqrt(squares));
-      for (const std::size_t index : manifest.json().at("block_sample_index").at(j))
-        computed["block_samples"].push_back(activation.at(index));
-    }
-  }
+  using Exec = Kokkos::DefaultHostExecutionSpace;
 
-  /// Without a backward pass only the loss before the first step can be told.
-  template <class Net>
-  static void first_training_step(const Manifest& manifest, const AvitUnderTest<Net>& net, Report& report) {
-    const std::string prefix = manifest.json().at("prefix");
-    const std::size_t size = manifest.json().at("state_labels").size() * net.field_size;
-    const Numbers y = net.forward_full(
-        synth(prefix + "x0", size * Net::frames, .3, 1.5), [](auto) { return false; }, [](auto&, auto) {});
-    const double loss = normalised_mse(y, synth(prefix + "target0", size, .2, 1.5), Net::pixels);
-    for (const auto& [optimizer, result] : manifest.json().at("results").items()) {
-      const double expected = result.at("loss_before_step").at(0);
-      report.compare(optimizer + "/loss_before_step[0]", std::abs(loss / expected - 1),
-                     std::is_same_v<typename Net::Out::value_type, float> ? 5e-5 : 1e-9);
-      for (const char* later : {"/loss_before_step[1..]", "/grad_norm_before_clip", "/<parameter>"})
-        report.not_compared(optimizer + later);
+  template <class Real>
+  class Run {
+    using Net = models::AViT<Config, Grid, Real>;
+
+   public:
+    explicit Run(const Manifest& manifest)
+        : manifest_(manifest),
+          net_(manifest, [&](ParamTable table, Real* arena) { load_formulas(manifest, table, arena); }) {
+      for (const SourceTensor& input : manifest.inputs()) inputs_[input.name] = manifest.values(input);
+      x_ = batch_first<Net>(inputs_.at("x"));
     }
-  }
+
+    bool passed() {
+      if (!manifest_.has("drop_masks")) computed_["output of inference"] = net_.forward(inputs_.at("x"));
+      train<models::AvitTraining<Net, true>>(trace("act/"), trace("gact/"));
+      train<models::AvitTraining<Net>>(NoTrace(), NoTrace());
+      sample_all();
+      Report report(std::is_same_v<Real, float> ? "float" : "double");
+      for (const ExpectedTensor& tensor : manifest_.outputs()) {
+        compare(report, tensor, tensor.name);
+        if (tensor.name == "output" && computed_.contains("output of inference"))
+          compare(report, tensor, "output of inference");
+      }
+      return report.passed();
+    }
+
+   private:
+    /// First with traces, through every frame; then as networks are trained.
+    template <class Training, class Tracer>
+    void train(const Tracer& activation, const Tracer& gradient) {
+      const int batch = static_cast<int>(x_.size() / static_size<typename Net::In>());
+      const typename Net::In in(x_.data(), batch);
+      const AvitKeep<Net> keep(manifest_, batch);
+      const auto unwritten = [&](std::size_t size) {
+        return std::vector<Real>(size, std::numeric_limits<Real>::quiet_NaN());
+      };
+      std::vector<Real> y = unwritten(x_.size() / Net::frames), dy = unwritten(y.size()), dx = unwritten(x_.size());
+      const Arena<Real> workspace(Training::workspace_size(batch, Activations::keep));
+      std::fill_n(workspace.data(), workspace.size(), std::numeric_limits<Real>::quiet_NaN());
+      auto plan = Training::plan(batch, Activations::keep, workspace.data());
+      Training::forward(Exec(), net_.weights(), net_.prepared(), in, typename Net::Out(y.data(), batch), plan,
+                        {keep.blocks()}, activation);
+      computed_["output"].assign(y.begin(), y.end());
+      if (!inputs_.contains("target")) return;
+      const std::vector<Real> target(inputs_["target"].begin(), inputs_["target"].end());
+      computed_["loss"] = {train::NormalisedMse{}(batch, Net::fields, Net::pixels, y.data(), target.data(), dy.data())};
+      const Arena<Real> gradients(Net::arena_size);
+      std::fill_n(gradients.data(), gradients.size(), Real(0));
+      Training::backward(Exec(), net_.weights(), net_.prepared(), in, dy.data(), plan,
+                         bind<typename Training::Gradient>(gradients.data()), dx.data(), {keep.blocks()},
+                         models::InputStatistics::constant, gradient);
+      computed_["grad/output"].assign(dy.begin(), dy.end());
+      computed_["grad/input"] =
+          permuted(dx.data(), "btcij", std::array{batch, Net::frames, Net::fields, Net::height, Net::width}, "tbcij");
+      for (const ParamEntry& entry : Net::table()) {
+        Numbers& values = computed_["grad/" + std::string(entry.path.view())];
+        values.resize(entry.size);
+        export_param(entry, gradients.data(), values.data());
+        for (const double value : values) largest_ = std::max(largest_, std::abs(value));
+      }
+    }
+
+    Trace<Real> trace(const std::string& prefix) {
+      return Trace<Real>([=, this](const TraceTensor<Real>& tensor) {
+        const std::string module(tensor.path), name = module.starts_with("norm/") ? module : prefix + module;
+        computed_[name] = permuted(tensor.data, tensor.axes, tensor.extents, original_axes(module));
+      });
+    }
+
+    /// The norm of a tensor and the entries that the manifest samples.
+    void sample(const std::string& tensor, const nlohmann::json& indices, const std::string& norms,
+                const std::string& samples) {
+      const Numbers& values = computed_.at(tensor);
+      double squares = 0;
+      for (const double value : values) squares += value * value;
+      computed_[norms].push_back(std::sqrt(squares));
+      for (const std::size_t index : indices) computed_[samples].push_back(values.at(index));
+    }
+    void sample_all() {
+      const nlohmann::json& json = manifest_.json();
+      if (json.contains("block_order"))
+        for (std::size_t j = 0; j < json["block_order"].size(); ++j)
+          sample("act/" + json["block_order"][j].get<std::string>(), json.at("block_sample_index").at(j), "block_norms",
+                 "block_samples");
+      if (!json.contains("grad_input_sample_index")) return;
+      sample("grad/input", json["grad_input_sample_index"], "grad_input_norm", "grad_input_samples");
+      for (const auto& param : json.at("params"))
+        sample("grad/" + param.at("name").template get<std::string>(), param.at("grad_sample_index"), "grad_norms",
+               "grad_samples");
+    }
+
+    void compare(Report& report, const ExpectedTensor& tensor, const std::string& name) {
+      const auto found = computed_.find(name);
+      if (found == computed_.end()) return report.missing(name);
+      const StoredTensor stored = manifest_.stored_tensor(tensor.name);
+      if (tensor.zero) {  // but for rounding
+        double error = found->second.size() == stored.values.size() ? 0 : std::numeric_limits<double>::infinity();
+        for (const double value : found->second) error = std::max(error, std::abs(value) / largest_);
+        return report.compare(name, error, std::is_same_v<Real, float> ? 1e-7 : 1e-13);
+      }
+      const bool lookup = Config::bias == models::PositionBias::relative && tensor.ref_err == 0 &&
+                          name.find(".rel_pos_bias") != name.npos;
+      report.compare(name, relative_l2(found->second, stored.values),
+                     lookup ? 0 : golden_bound<Real>(tensor.ref_err, stored.in_double));
+    }
+
+    const Manifest& manifest_;
+    AvitUnderTest<Net> net_;
+    std::map<std::string, std::vector<float>> inputs_;
+    std::vector<Real> x_;
+    std::map<std::string, Numbers> computed_;
+    double largest_ = 0;  ///< entry of the parameters' gradients
+  };
 };
 
 }  // namespace fieldstep::support

@@ -183,9 +183,10 @@ struct BlockBounds {
 
 /// Checks all gradients against central differences; that dx is overwritten and the rest added to; float against
 /// double; equal bits for any threads and with a trace; that inference gives the outputs of training; that a trace
-/// shows the gradients of what it shows in the forward pass.
+/// shows the gradients of what it shows in the forward pass. (static: g++ 12 takes templates of the same name in two
+/// units' unnamed namespaces for one, and would keep only one unit's check.)
 template <template <class> class Case>
-void check_block_gradient(const BlockBounds& bounds = {}) {
+static void check_block_gradient(const BlockBounds& bounds = {}) {
   using Wide = detail::DrawnBlock<Case<double>, double>;
   using Single = detail::DrawnBlock<Case<float>, float>;
   const Wide wide;

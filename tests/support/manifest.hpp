@@ -34,6 +34,7 @@ struct SourceTensor {
 struct ExpectedTensor {
   std::string name;
   double ref_err = 0;  ///< relative L2 distance of the original's own float32 run
+  bool zero = false;   ///< analytically, as its note says
 };
 
 /// <case>.json, which says what was computed, with <case>.safetensors, which holds the numbers.
@@ -62,9 +63,13 @@ class Manifest {
   std::vector<ExpectedTensor> outputs() const {
     std::vector<ExpectedTensor> all;
     for (const auto& entry : json_.at("outputs"))
-      all.push_back({entry.at("name"), entry.contains("ref_err") ? entry["ref_err"].at("rel_l2").get<double>() : 0.0});
+      all.push_back({.name = entry.at("name"),
+                     .ref_err = entry.contains("ref_err") ? entry["ref_err"].at("rel_l2").get<double>() : 0.0,
+                     .zero = entry.contains("note")});
     return all;
   }
+
+  bool has_tensor(const std::string& name) const { return tensors_ && tensors_->contains(name); }
 
   /// A tensor of the safetensors file.
   StoredTensor stored_tensor(const std::string& name) const {

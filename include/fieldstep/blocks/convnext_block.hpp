@@ -95,13 +95,11 @@ struct ConvNeXtBlock {
       ops::matmul(exec, tokens, hidden, w.pwconv2, at.branch, Dim, ops::BiasEpilogue<Real>{bias2});
       show("pwconv2", Dim, at.branch);
     }
-    const Real* gamma = w.weight.data_handle();
+    const ops::ResidualEpilogue<Real, Dim> join{bias2, w.weight.data_handle(), x, nullptr, positions, {}};
     if constexpr (trains)
-      ops::matmul(exec, tokens, hidden, w.pwconv2, y, Dim,
-                  ops::LayerScaleEpilogue<Real>{bias2, gamma, x, at.branch, Dim});
+      ops::matmul(exec, tokens, hidden, w.pwconv2, y, Dim, ops::BranchEpilogue<Real, Dim>{join, at.branch});
     else
-      ops::matmul(exec, tokens, hidden, w.pwconv2, y, Dim,
-                  ops::ResidualEpilogue<Real, Dim>{bias2, gamma, x, nullptr, positions, {}});
+      ops::matmul(exec, tokens, hidden, w.pwconv2, y, Dim, join);
   }
 
   /// Numbers that backward needs at least of GradientScratch::partial.

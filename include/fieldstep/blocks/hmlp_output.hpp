@@ -6,9 +6,9 @@
 namespace fieldstep::blocks {
 
 /// Tokens to pixels of the fields in use by three transposed convolutions whose stride is their kernel, 2, 2 and 4,
-/// with an RMSInstanceNorm2d and a GELU after the first two. Patches stay in nested order until the last step writes
-/// the image.
-///   tokens (samples, Rows, Columns, Dim) -> y (samples, Fields, 16 Rows, 16 Columns)
+/// with an RMSInstanceNorm2d and a GELU after the first two. Patches stay in nested order (ops::NestedPatches makes the
+/// image of them).
+///   tokens (samples, Rows, Columns, Dim) -> patches (samples, 16 Rows Columns, Fields, 4, 4)
 /// Source: MPP's hMLP_output (models/spatial_modules.py).
 template <class Real, int Dim, int States, int Rows, int Columns, int Fields>
 struct hMLP_output {
@@ -16,6 +16,7 @@ struct hMLP_output {
   template <int In>
   using ConvTransposeLayout =
       MatrixLayout<Shape<In, q, 2, 2>, Shape<In, q, 2, 2>, Axes<2, 3, 1>, Axes<0>>;  // n = (a, b, out)
+  using Norm = RMSInstanceNorm2d<Real, q>;
   /// The last convolution for the labels in use: column n = (field, a, b).
   using Head = Packed<Real, LinearLayout<q, 16 * Fields>>;
 
@@ -24,9 +25,9 @@ struct hMLP_output {
     Tensor<R, q, States, 4, 4> out_kernel{nullptr};
     Tensor<R, States> out_bias{nullptr};
     Packed<R, ConvTransposeLayout<Dim>> conv0;
-    typename RMSInstanceNorm2d<Real, q>::template Params<R> norm1;
+    typename Norm::template Params<R> norm1;
     Packed<R, ConvTransposeLayout<q>> conv3;
-    typename RMSInstanceNorm2d<Real, q>::template Params<R> norm4;
+    typename Norm::template Params<R> norm4;
     using hana_accessors_impl = fieldstep::Fields<
         Field<"out_kernel", &Params::out_kernel, init_weight(16 * States, 4 * States * q)>,
         Field<"out_bias", &Params::out_bias, init_bias(16 * States)>,
@@ -45,46 +46,81 @@ struct hMLP_output {
       }
   }
 
-  /// Overwrites patches (samples, 16 Rows Columns in nested order, Fields, 4, 4) from x (samples, Rows, Columns, Dim).
-  template <class Exec, class Tracer = NoTrace>
-  static void forward(const Exec& exec, const Weights& w, Packed<const Real, typename Head::Layout> head,
-                      const Real* head_bias, int batch, int frames, const Real* x, Real* patches,
-                      const PatchScratch<Real>& scratch, const Tracer& trace = {}) {
-    const int samples = batch * frames;
-    ops::matmul(exec, samples * tokens, ops::RowsLoader<Real>{x, Dim}, w.conv0, scratch.coarse, 4 * q,
-                ops::PlainEpilogue<Real>{});
-    RMSInstanceNorm2d<Real, q>::scales(exec, w.norm1, samples, 4 * tokens, scratch.coarse, scratch.scale);
-    detail::show_stage<Rows, Columns, 2, q>(exec, trace, "out_proj", 0, batch, frames, scratch.coarse, scratch.scale);
-    ops::matmul(exec, samples * 4 * tokens,
-                ops::NormLoader<Real, q, q, false, true>{scratch.coarse, scratch.scale, nullptr, 4 * tokens, {}},
-                w.conv3, scratch.fine, 4 * q, ops::PlainEpilogue<Real>{});
-    RMSInstanceNorm2d<Real, q>::scales(exec, w.norm4, samples, 16 * tokens, scratch.fine, scratch.scale);
-    detail::show_stage<Rows, Columns, 4, q>(exec, trace, "out_proj", 3, batch, frames, scratch.fine, scratch.scale);
-    ops::matmul(exec, samples * 16 * tokens,
-                ops::NormLoader<Real, q, q, false, true>{scratch.fine, scratch.scale, nullptr, 16 * tokens, {}}, head,
-                patches, 16 * Fields, ops::BiasEpilogue<Real>{head_bias});
+  /// Adds the gradient of gather to dw: repeated labels add up, absent ones get nothing.
+  static void gather_backward(std::span<const int> states, Head dhead, const Real* dbias, const Params<Real>& dw) {
+    for (int c = 0; c < Fields; ++c)
+      for (int n = 0; n < 16; ++n) {
+        const int state = states[static_cast<std::size_t>(c)];
+        for (int k = 0; k < q; ++k) dw.out_kernel(k, state, n / 4, n % 4) += dhead(k, 16 * c + n);
+        dw.out_bias(state) += dbias[16 * c + n];
+      }
   }
 
-  /// Writes patches as an image: y (samples, Fields, 16 Rows, 16 Columns) = patch * scale + shift, scale and shift
-  /// (samples, Fields) or null for 1 and 0.
+  /// What backward reads beside x: places that share scratch memory in inference.
+  struct Saved {
+    Real *coarse, *coarse_scale;  ///< (samples, 4 tokens, q): the first convolution's result; (samples, q): its norm's
+    Real *fine, *fine_scale;      ///< (samples, 16 tokens, q) and (samples, q): the second's
+
+    static constexpr Saved take(Carver<Real>& from, int samples) {
+      const std::size_t channels = static_cast<std::size_t>(samples) * q;
+      return {from.take(channels * 4 * tokens), from.take(channels), from.take(channels * 16 * tokens),
+              from.take(channels)};
+    }
+  };
+
+  /// Overwrites patches. head, head_bias: from gather; scratch: not used in training.
+  template <class Exec, class Save = NoSave, class Tracer = NoTrace>
+  static void forward(const Exec& exec, const Weights& w, Head head, const Real* head_bias, int batch, int frames,
+                      const Real* x, Real* patches, const PatchScratch<Real>& scratch, const Save& save = {},
+                      const Tracer& trace = {}) {
+    const int samples = batch * frames;
+    const Saved at = [&] {
+      if constexpr (std::same_as<Save, Saved>)
+        return save;
+      else
+        return Saved{scratch.coarse, scratch.scale, scratch.fine, scratch.scale};
+    }();
+    ops::matmul(exec, samples * tokens, ops::RowsLoader<Real>{x, Dim}, w.conv0, at.coarse, 4 * q,
+                ops::PlainEpilogue<Real>{});
+    Norm::scales(exec, w.norm1, samples, 4 * tokens, at.coarse, at.coarse_scale);
+    detail::show_stage<Rows, Columns, 2, q>(exec, trace, "out_proj", 0, batch, frames, at.coarse, at.coarse_scale);
+    ops::matmul(exec, samples * 4 * tokens, activated(at.coarse, at.coarse_scale, 4 * tokens), w.conv3, at.fine, 4 * q,
+                ops::PlainEpilogue<Real>{});
+    Norm::scales(exec, w.norm4, samples, 16 * tokens, at.fine, at.fine_scale);
+    detail::show_stage<Rows, Columns, 4, q>(exec, trace, "out_proj", 3, batch, frames, at.fine, at.fine_scale);
+    ops::matmul(exec, samples * 16 * tokens, activated(at.fine, at.fine_scale, 16 * tokens),
+                Packed<const Real, typename Head::Layout>(head), patches, 16 * Fields,
+                ops::BiasEpilogue<Real>{head_bias});
+  }
+
+  /// Overwrites dx from dpatches, the gradient of patches; adds to dw, dhead and dhead_bias.
   template <class Exec>
-  static void to_image(const Exec& exec, int samples, const Real* patches, const Real* scale, const Real* shift,
-                       Real* y) {
-    using Nested = ops::NestedPositions<Rows, Columns>;
-    for_ranges(exec, samples * Nested::count, [=](int begin, int end) {
-      for (int item = begin; item < end; ++item) {
-        const int sample = item / Nested::count, position = item % Nested::count;
-        const int top = 4 * Nested::row(position), left = 4 * Nested::column(position);
-        const Real* from = patches + static_cast<std::ptrdiff_t>(item) * 16 * Fields;
-        for (int c = 0; c < Fields; ++c) {
-          const std::ptrdiff_t field = static_cast<std::ptrdiff_t>(sample) * Fields + c;
-          const Real a = scale ? scale[field] : Real(1), b = shift ? shift[field] : Real(0);
-          for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j)
-              y[(field * 16 * Rows + top + i) * 16 * Columns + left + j] = from[(c * 4 + i) * 4 + j] * a + b;
-        }
-      }
-    });
+  static void backward(const Exec& exec, const Weights& w, Head head, int samples, const Real* x, const Saved& saved,
+                       const Real* dpatches, Real* dx, const Params<Real>& dw, Head dhead, Real* dhead_bias,
+                       const GradientScratch<Real>& scratch) {
+    Real *dcoarse = scratch.branch, *dfine = scratch.wide;
+    ops::add_weight_gradient(exec, samples * 16 * tokens, activated(saved.fine, saved.fine_scale, 16 * tokens),
+                             dpatches, 16 * Fields, dhead, dhead_bias);
+    ops::matmul_transposed(exec, samples * 16 * tokens, ops::RowsLoader<Real>{dpatches, 16 * Fields},
+                           Packed<const Real, typename Head::Layout>(head), dfine, q, ops::PlainEpilogue<Real>{});
+    ops::scaled_gelu_backward<q>(exec, samples, 16 * tokens, saved.fine, saved.fine_scale, dfine);
+    Norm::backward(exec, w.norm4, samples, 16 * tokens, saved.fine, dfine, nullptr, dfine, dw.norm4, scratch.affine);
+    ops::add_weight_gradient(exec, samples * 4 * tokens, activated(saved.coarse, saved.coarse_scale, 4 * tokens), dfine,
+                             4 * q, dw.conv3);
+    ops::matmul_transposed(exec, samples * 4 * tokens, ops::RowsLoader<Real>{dfine, 4 * q}, w.conv3, dcoarse, q,
+                           ops::PlainEpilogue<Real>{});
+    ops::scaled_gelu_backward<q>(exec, samples, 4 * tokens, saved.coarse, saved.coarse_scale, dcoarse);
+    Norm::backward(exec, w.norm1, samples, 4 * tokens, saved.coarse, dcoarse, nullptr, dcoarse, dw.norm1,
+                   scratch.affine);
+    ops::add_weight_gradient(exec, samples * tokens, ops::RowsLoader<Real>{x, Dim}, dcoarse, 4 * q, dw.conv0);
+    ops::matmul_transposed(exec, samples * tokens, ops::RowsLoader<Real>{dcoarse, 4 * q}, w.conv0, dx, Dim,
+                           ops::PlainEpilogue<Real>{});
+  }
+
+ private:
+  /// gelu(norm) of the level above, `positions` rows a sample.
+  static ops::NormLoader<Real, q, q, false, true> activated(const Real* x, const Real* scale, int positions) {
+    return {x, scale, nullptr, positions, {}};
   }
 };
 

@@ -37,24 +37,77 @@ struct SpaceTimeBlock {
     Bias::template table<Rows>(w.spatial.rel_pos_bias, along_y, bias.y.data_handle());
   }
 
-  /// Factors of stochastic depth for the three branches, one a (batch, frame); null for 1.
+  /// Adds the gradient of the tables to dw.
+  static void tables_backward(const Weights& w, Boundary along_x, Boundary along_y, const BiasTables& dbias,
+                              const Params<Real>& dw) {
+    Bias::template backward<Frames>(w.temporal.rel_pos_bias, Boundary::open, dbias.temporal.data_handle(),
+                                    dw.temporal.rel_pos_bias);
+    Bias::template backward<Columns>(w.spatial.rel_pos_bias, along_x, dbias.x.data_handle(), dw.spatial.rel_pos_bias);
+    Bias::template backward<Rows>(w.spatial.rel_pos_bias, along_y, dbias.y.data_handle(), dw.spatial.rel_pos_bias);
+  }
+
+  /// Factors of stochastic depth for the three branches, one a (batch, frame) of y; null for 1.
   struct Keep {
     const Real* temporal = nullptr;
     const Real* spatial_att = nullptr;
     const Real* spatial_mlp = nullptr;
   };
 
-  /// Overwrites x; with last_frame_only the result, (batch, Rows, Columns, Dim), goes to `last` and x is left alone.
+  /// What backward reads beside x.
+  struct Saved {
+    typename Temporal::Saved temporal;
+    Real* between;  ///< the result of attention in time
+    typename Spatial::Saved spatial;
+
+    static constexpr Saved take(Carver<Real>& from, int batch, bool last_frame_only = false) {
+      const int samples = last_frame_only ? batch : batch * Frames;
+      return {.temporal = Temporal::Saved::take(from, batch, last_frame_only),
+              .between = from.take(static_cast<std::size_t>(samples) * Rows * Columns * Dim),
+              .spatial = Spatial::Saved::take(from, samples)};
+    }
+  };
+
+  /// Overwrites y, which may be x in inference unless last_frame_only: then it is (batch, Rows, Columns, Dim).
+  template <class Exec, class Save = NoSave, class Tracer = NoTrace>
+  static void forward(const Exec& exec, const Weights& w, const BiasTables& bias, int batch, const Real* x, Real* y,
+                      const BlockScratch<Real>& scratch, double layer_norm_eps = 1e-5, bool last_frame_only = false,
+                      const Keep& keep = {}, const Save& save = {}, const Tracer& trace = {}) {
+    const int frames = last_frame_only ? 1 : Frames;
+    const auto run = [&](Real* between, const auto& temporal, const auto& spatial) {
+      Temporal::forward(exec, w.temporal, bias.temporal.data_handle(), batch, x, between, scratch, layer_norm_eps,
+                        last_frame_only, keep.temporal, temporal, trace / "temporal");
+      Spatial::forward(exec, w.spatial, bias.x.data_handle(), bias.y.data_handle(), batch * frames, between, y, scratch,
+                       layer_norm_eps, keep.spatial_att, keep.spatial_mlp, spatial, trace / "spatial", frames);
+    };
+    if constexpr (std::same_as<Save, Saved>)
+      run(save.between, save.temporal, save.spatial);
+    else
+      run(y, NoSave(), NoSave());
+  }
+
+  /// Numbers that backward needs at least of GradientScratch::partial.
+  static constexpr std::size_t partial_size(int batch) {
+    return std::max(Temporal::partial_size(batch), Spatial::partial_size(batch * Frames));
+  }
+
+  /// g: dL/dy on entry, used up. Overwrites dx, which may be g unless last_frame_only; adds to dw and to dbias, the
+  /// gradient of the tables.
   template <class Exec, class Tracer = NoTrace>
-  static void forward(const Exec& exec, const Weights& w, const BiasTables& bias, int batch, Real* x,
-                      const BlockScratch<Real>& scratch, double layer_norm_eps = 1e-5, Real* last = nullptr,
-                      const Keep& keep = {}, const Tracer& trace = {}) {
-    Real* y = last ? last : x;
-    Temporal::forward(exec, w.temporal, bias.temporal.data_handle(), batch, x, y, scratch, layer_norm_eps,
-                      last != nullptr, keep.temporal, trace / "temporal");
-    const int frames = last ? 1 : Frames;
-    Spatial::forward(exec, w.spatial, bias.x.data_handle(), bias.y.data_handle(), batch * frames, y, scratch,
-                     layer_norm_eps, keep.spatial_att, keep.spatial_mlp, trace / "spatial", frames);
+  static void backward(const Exec& exec, const Weights& w, const BiasTables& bias, int batch, const Real* x,
+                       const Saved& saved, Real* g, Real* dx, const Params<Real>& dw, const BiasTables& dbias,
+                       const GradientScratch<Real>& scratch, double layer_norm_eps = 1e-5, bool last_frame_only = false,
+                       const Keep& keep = {}, const Tracer& trace = {}) {
+    const int frames = last_frame_only ? 1 : Frames;
+    const auto show = [&](const char* name) {
+      if constexpr (Tracer::active) trace(name, "btijc", {batch, frames, Rows, Columns, Dim}, g);
+    };
+    show("spatial");
+    Spatial::backward(exec, w.spatial, bias.x.data_handle(), bias.y.data_handle(), batch * frames, saved.between,
+                      saved.spatial, g, dw.spatial, dbias.x.data_handle(), dbias.y.data_handle(), scratch,
+                      layer_norm_eps, keep.spatial_att, keep.spatial_mlp);
+    show("temporal");
+    Temporal::backward(exec, w.temporal, bias.temporal.data_handle(), batch, x, saved.temporal, g, dx, dw.temporal,
+                       dbias.temporal.data_handle(), scratch, layer_norm_eps, last_frame_only, keep.temporal);
   }
 };
 

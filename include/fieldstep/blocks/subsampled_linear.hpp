@@ -28,13 +28,23 @@ struct SubsampledLinear {
 
   /// The C columns in use and the bias, factor included. columns: (C, Out), constant: (Out).
   static void gather(const Weights& w, std::span<const int> labels, Real* columns, Real* constant) {
-    const Real factor = std::sqrt(Real(States) / static_cast<Real>(labels.size()));
+    const Real factor = factor_of(labels);
     for (const int label : labels)
       for (int o = 0; o < Out; ++o) *columns++ = factor * w.weight(o, state(label));
     for (int o = 0; o < Out; ++o) constant[o] = factor * w.bias(o);
   }
 
-  /// Overwrites u (samples, pixels, Out) from x (samples, C, pixels) with columns and constant from gather.
+  /// Adds the gradient of gather to dw: repeated labels add up, absent ones get nothing.
+  static void gather_backward(std::span<const int> labels, const Real* dcolumns, const Real* dconstant,
+                              const Params<Real>& dw) {
+    const Real factor = factor_of(labels);
+    for (const int label : labels)
+      for (int o = 0; o < Out; ++o) dw.weight(o, state(label)) += factor * *dcolumns++;
+    for (int o = 0; o < Out; ++o) dw.bias(o) += factor * dconstant[o];
+  }
+
+  /// What hMLP_stem folds into its first convolution: overwrites u (samples, pixels, Out) from x (samples, C, pixels)
+  /// with columns and constant from gather.
   template <class Exec>
   static void forward(const Exec& exec, int samples, int pixels, int fields, const Real* columns, const Real* constant,
                       const Real* x, Real* u) {
@@ -50,6 +60,11 @@ struct SubsampledLinear {
         }
       }
     });
+  }
+
+ private:
+  static Real factor_of(std::span<const int> labels) {
+    return std::sqrt(Real(States) / static_cast<Real>(labels.size()));
   }
 };
 

@@ -65,12 +65,12 @@ void scale_shift(const Exec& exec, int samples, int rows, const Real* x, const R
   });
 }
 
-/// x += keep * gamma * (branch * scale): a normalised residual branch with layer scale and stochastic depth.
-///   branch, x: (samples, rows, Channels); scale (samples, Channels); gamma (Channels); keep: a factor a sample, null
-///   for 1
+/// y = x + keep * gamma * (branch * scale): a normalised residual branch with layer scale and stochastic depth.
+///   branch, x, y: (samples, rows, Channels), y may be x; scale (samples, Channels); gamma (Channels); keep: a factor a
+///   sample, null for 1
 template <int Channels, class Exec, class Real>
 void add_scaled_branch(const Exec& exec, int samples, int rows, const Real* branch, const Real* scale,
-                       const Real* gamma, const Real* keep, Real* x) {
+                       const Real* gamma, const Real* keep, const Real* x, Real* y) {
   constexpr int L = lanes_for<Real>(Channels);
   for_ranges(exec, samples * rows, [=](int begin, int end) {
     for (int row = begin; row < end; ++row) {
@@ -79,7 +79,8 @@ void add_scaled_branch(const Exec& exec, int samples, int rows, const Real* bran
       const Real factor = keep ? keep[row / rows] : Real(1);
       for (int c = 0; c < Channels; c += L) {
         const vec<Real, L> normalised = load<L>(branch + at + c) * load<L>(scale + group + c);
-        store<L>(x + at + c, load<L>(x + at + c) + normalised * load<L>(gamma + c) * factor);
+        // Factors first: the same bits whether or not the compiler knows that keep is null.
+        store<L>(y + at + c, load<L>(x + at + c) + normalised * (load<L>(gamma + c) * factor));
       }
     }
   });
@@ -130,13 +131,13 @@ void scale_shift_naive(const Exec& exec, int samples, int rows, int channels, co
 /// As add_scaled_branch, one thread a number.
 template <class Exec, class Real>
 void add_scaled_branch_naive(const Exec& exec, int samples, int rows, int channels, const Real* branch,
-                             const Real* scale, const Real* gamma, const Real* keep, Real* x) {
+                             const Real* scale, const Real* gamma, const Real* keep, const Real* x, Real* y) {
   Kokkos::parallel_for(
       Kokkos::MDRangePolicy<Exec, Kokkos::Rank<2>>(exec, {0, 0}, {samples * rows, channels}),
       KOKKOS_LAMBDA(int row, int c) {
         const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * channels + c;
         const std::ptrdiff_t group = static_cast<std::ptrdiff_t>(row / rows) * channels + c;
-        x[at] += branch[at] * scale[group] * gamma[c] * (keep ? keep[row / rows] : Real(1));
+        y[at] = x[at] + branch[at] * scale[group] * gamma[c] * (keep ? keep[row / rows] : Real(1));
       });
 }
 

@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from types import SimpleNamespace
 
 VARIANTS = {"Ti": (192, 3, 12), "S": (384, 6, 12), "B": (768, 12, 12), "L": (1024, 16, 24)}  # embed_dim, heads, blocks
+FRAMES, FIELDS = 4, 3
 STATES = 12  # size of the vocabulary of fields
 OPEN = {(0, 0): 0, (0, 1): 0}  # bcs[0, axis]; a dictionary, so that tracing sees plain integers
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-3

@@ -25,7 +25,9 @@ import sys
 import tempfile
 import time
 
-FAMILIES = ["mpp", "poseidon"]  # a family is a module beside this script: PEERS, VARIANTS, model(options), build(peer, options)
+# A family is a module beside this script: PEERS, VARIANTS, FRAMES and FIELDS if left out, model(options),
+# build(peer, options).
+FAMILIES = ["mpp", "poseidon"]
 
 
 def parse():
@@ -34,10 +36,10 @@ def parse():
     parser.add_argument("--reference", required=True, help="checkout of the original in PyTorch")
     parser.add_argument("--jax-reference", help="checkout of the original's port to JAX")
     parser.add_argument("--program", default="build/release/examples/cli/fieldstep", help="the fieldstep program")
-    parser.add_argument("--variant", default="Ti", help="Ti, S, B, L of mpp; T, S, B, L of poseidon")
+    parser.add_argument("--variant", help="Ti, S, B, L of mpp; T, S, B, L of poseidon; the smallest if left out")
     parser.add_argument("--mode", choices=["forward", "train"], default="forward")
-    parser.add_argument("--frames", type=positive, default=4, help="poseidon reads 1")
-    parser.add_argument("--fields", type=positive, default=3)
+    parser.add_argument("--frames", type=positive, help="4 of mpp, 1 of poseidon if left out")
+    parser.add_argument("--fields", type=positive, help="3 of mpp, 4 of poseidon if left out")
     parser.add_argument("--grid", type=extents, default=(128, 128), metavar="HxW")
     parser.add_argument("--batch", type=positive, default=1)
     parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)))
@@ -50,6 +52,8 @@ def parse():
     options = parser.parse_args()
 
     family = importlib.import_module(options.family)
+    options.variant = options.variant or next(iter(family.VARIANTS))
+    options.frames, options.fields = options.frames or family.FRAMES, options.fields or family.FIELDS
     options.peers = options.peers.split(",") if options.peers else list(family.PEERS)
     for peer in options.peers:
         if peer not in family.PEERS:

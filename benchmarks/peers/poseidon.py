@@ -16,6 +16,7 @@ from multiprocessing import get_context
 # embed_dim, depths, heads, skip blocks
 VARIANTS = {name: (dim, [depth] * 4, [3, 6, 12, 24], [2, 2, 2, 0])
             for name, dim, depth in [("T", 48, 4), ("S", 48, 8), ("B", 96, 8), ("L", 192, 8)]}
+FRAMES, FIELDS = 1, 4
 LEARNING_RATE, WEIGHT_DECAY = 5e-5, 1e-6
 
 

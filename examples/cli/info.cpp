@@ -22,7 +22,8 @@ namespace {
 struct Options {
   std::string subject;  // a model, a weight file or nothing
   Wanted model;
-  bool params = false, json = false;
+  bool params = false, train = false, json = false;
+  int batch = 1;  // of --train
 };
 
 using Json = nlohmann::ordered_json;
@@ -61,6 +62,33 @@ Json json_of(const ModelEntry& entry) {
           {"workspace_bytes", entry.workspace_bytes}};
 }
 
+/// Bytes that a step of training holds: weights, gradient, AdamW's two moments, and what the passes keep.
+std::size_t training_bytes(const ModelEntry& entry, int batch, Activations activations) {
+  return entry.training_size(batch, activations) * sizeof(float) + 2 * entry.weight_bytes;
+}
+
+/// The memory of a step of training, before it starts.
+Json training_json(const ModelEntry& entry, int batch) {
+  if (!entry.make_trainable) return nullptr;
+  return {{"batch", batch},
+          {"keep_bytes", training_bytes(entry, batch, Activations::keep)},
+          {"recompute_bytes", training_bytes(entry, batch, Activations::recompute)}};
+}
+
+void print_training(const ModelEntry& entry, int batch) {
+  std::cout << entry.name << " on " << entry.height << "x" << entry.width << " with "
+            << counted(static_cast<std::size_t>(entry.frames), "frame") << " and "
+            << counted(static_cast<std::size_t>(entry.fields), "field");
+  if (!entry.make_trainable) {
+    std::cout << ": for inference only\n";
+    return;
+  }
+  std::cout << ", training on " << counted(static_cast<std::size_t>(batch), "sample")
+            << " with AdamW: " << to_mib(training_bytes(entry, batch, Activations::keep)) << " MiB, with --recompute "
+            << to_mib(training_bytes(entry, batch, Activations::recompute)) << " MiB (weights, gradient and moments "
+            << to_mib(4 * entry.weight_bytes) << " MiB)\n";
+}
+
 /// The parameters as an indented tree of their paths.
 void print_tree(const std::vector<io::NamedShape>& shapes) {
   std::vector<std::string> open;  // the parts of the path above the current line
@@ -96,11 +124,14 @@ void describe_models(const Options& options) {
     for (const ModelEntry& entry : entries) {
       list.push_back(json_of(entry));
       if (options.params) list.back()["params"] = json_of(io::named_shapes(entry.table));
+      if (options.train) list.back()["training"] = training_json(entry, options.batch);
     }
     std::cout << list.dump() << '\n';
     return;
   }
   std::cout << listing(entries);
+  if (options.train)
+    for (const ModelEntry& entry : entries) print_training(entry, options.batch);
   if (options.model.name.empty()) return;
   std::cout << entries.front().name << ": " << recognise(entries.front()).text() << ", " << entries.front().table.size()
             << " tensors\n";
@@ -126,7 +157,10 @@ void describe_weights(const Options& options) {
                {"numbers", count},          {"dtypes", dtypes},
                {"metadata", file.metadata}, {"configuration", json_of(network)}};
     about["models"] = Json::array();
-    for (const ModelEntry& entry : models) about["models"].push_back(json_of(entry));
+    for (const ModelEntry& entry : models) {
+      about["models"].push_back(json_of(entry));
+      if (options.train) about["models"].back()["training"] = training_json(entry, options.batch);
+    }
     if (options.params) about["params"] = json_of(shapes);
     std::cout << about.dump() << '\n';
     return;
@@ -142,6 +176,8 @@ void describe_weights(const Options& options) {
   if (models.empty() && !network.family.empty())
     std::cout << "Add to examples/cli/CMakeLists.txt: " << model_line({}, known) << '\n';
   if (!models.empty()) std::cout << listing(models);
+  if (options.train)
+    for (const ModelEntry& entry : models) print_training(entry, options.batch);
   if (options.params) print_tree(shapes);
 }
 
@@ -170,12 +206,17 @@ void add_info(CLI::App& app) {
   command.add_option("--frames", options->model.frames, "Only models with this number of frames");
   command.add_option("--fields", options->model.fields, "Only models with this number of fields");
   command.add_flag("--params", options->params, "The tree of parameters with their shapes");
+  command.add_flag("--train", options->train, "The memory of a step of training, for a model");
+  command.add_option("--batch", options->batch, "Samples of that step")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command.add_flag("--json", options->json, "JSON; sizes in bytes");
   command.footer(
       "GFLOP/step counts 2 x multiply-adds of one sample's step, of the last block and the output only the last "
       "frame.\n"
       "Examples: fieldstep info\n"
       "          fieldstep info avit-Ti --params\n"
+      "          fieldstep info poseidon-T --train --batch 4\n"
       "          fieldstep info MPP_AViT_Ti.tar");
   command.callback([options] { run(*options); });
 }

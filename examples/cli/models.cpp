@@ -194,6 +194,17 @@ void refuse_unlisted(const Wanted& wanted, const Network& network) {
              "Add to examples/cli/CMakeLists.txt: ", model_line(wanted, network));
 }
 
+void refuse_untrainable(const Wanted& wanted, const Network& network) {
+  std::vector<ModelEntry> entries = embed::compiled_models();
+  std::erase_if(entries, [](const ModelEntry& entry) { return entry.make_trainable == nullptr; });
+  std::string text = "no " + wanted.name, line = model_line(wanted, network);
+  if (wanted.fields > 0) text += " for " + counted(static_cast<std::size_t>(wanted.fields), "field");
+  if (!wanted.grid.empty()) text += " on " + wanted.grid + " points";
+  line.insert(line.size() - 1, " TRAINABLE");
+  fail_usage(text, " that can be trained is compiled into this program, which has\n", listing(entries),
+             "Add to examples/cli/CMakeLists.txt: ", line);
+}
+
 std::string listing(const std::vector<ModelEntry>& entries) {
   std::ostringstream text;
   text << std::left << std::setw(14) << "  model" << std::right << std::setw(9) << "grid" << std::setw(8) << "frames"

@@ -43,6 +43,8 @@ std::string model_line(const Wanted& wanted, const Network& network);
 /// The first that fits; otherwise says what is there and the line that would add it.
 ModelEntry choose(const Wanted& wanted);
 [[noreturn]] void refuse_unlisted(const Wanted& wanted, const Network& network = {});
+/// The same of models that can be trained.
+[[noreturn]] void refuse_untrainable(const Wanted& wanted, const Network& network);
 
 /// A line a model.
 std::string listing(const std::vector<ModelEntry>& entries);

@@ -1,25 +1,27 @@
 #pragma once
-#include <string>
-
 #include <chrono>
+#include <string>
+#include <string_view>
 
 namespace fieldstep::cli {
 
 /// A bar with rate and time left on the terminal's last line; silent where the error stream is no terminal.
 class Progress {
  public:
-  Progress(std::string what, int total, bool quiet);
+  /// done: steps that an earlier run has made.
+  Progress(std::string what, long total, bool quiet, long done = 0);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress();  ///< clears the line
 
-  void advance();
+  /// One step further; the note stands behind the bar.
+  void advance(std::string_view note = {});
 
  private:
   using Clock = std::chrono::steady_clock;
 
   std::string what_;
-  int total_, done_ = 0;
+  long total_, done_, earlier_;
   bool shown_;
   Clock::time_point start_ = Clock::now(), drawn_{};
 };

@@ -1,4 +1,5 @@
 #include <fieldstep/io/safetensors.hpp>
+#include <fieldstep/io/weights.hpp>
 #include <support/program.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -74,6 +75,22 @@ TEST_CASE("compare: files of different networks differ", "[cli][compare]") {
   CHECK(ended.code == 1);
   CHECK_THAT(ended.err, ContainsSubstring("only in the first"));
   CHECK(complained(run_fieldstep({"compare", goldens + "ckpt_micro.tar", goldens + "none.tar"}), 1));
+}
+
+TEST_CASE("compare: what no forward pass reads makes no difference", "[cli][compare][poseidon]") {
+  const ScratchFolder scratch;
+  const std::string bare = FIELDSTEP_GOLDEN_DIR "/poseidon/hf_tiny/model.safetensors",
+                    counted = scratch / "counted.safetensors";
+  io::TensorFile file = io::read_safetensors(bare);
+  const std::int64_t batches = 7;
+  file.tensors.push_back({.name = "residual_blocks.0.0.bn1.num_batches_tracked",
+                          .dtype = io::Dtype::i64,
+                          .shape = {},
+                          .stride = {},
+                          .data = reinterpret_cast<const std::byte*>(&batches)});
+  io::save_weights(counted, file, io::WeightFormat::safetensors);
+  CHECK(run_fieldstep({"compare", bare, counted, "--tolerance", "0"}).code == 0);
+  CHECK(run_fieldstep({"compare", counted, bare, "--tolerance", "0"}).code == 0);
 }
 
 TEST_CASE("compare: --model names the network that computes", "[cli][compare]") {

@@ -23,6 +23,25 @@ TEST_CASE("info: lists the compiled-in models", "[cli][info]") {
   CHECK_THAT(run_fieldstep({"info", "avit-micro", "--params"}).out, ContainsSubstring("space_bag"));
 }
 
+TEST_CASE("info: the memory of a step of training, before it starts", "[cli][info][train]") {
+  const auto of = [](const char* batch) {
+    const Ended ended = run_fieldstep(
+        {"info", "poseidon-tiny", "--grid", "128x128", "--fields", "4", "--train", "--batch", batch, "--json"});
+    REQUIRE(ended.code == 0);
+    return nlohmann::json::parse(ended.out).at(0);
+  };
+  const auto one = of("1"), four = of("4");
+  const auto bytes = [](const nlohmann::json& model, const char* what) {
+    return model.at("training").at(what).get<double>();
+  };
+  const double weights = one.at("weight_bytes").get<double>();
+  CHECK(bytes(one, "recompute_bytes") > 4 * weights);
+  CHECK(bytes(one, "keep_bytes") > bytes(one, "recompute_bytes"));
+  CHECK(bytes(four, "keep_bytes") - 4 * weights > 3 * (bytes(one, "keep_bytes") - 4 * weights));
+  const Ended text = run_fieldstep({"info", "avit-micro", "--grid", "32x64", "--train"});
+  CHECK_THAT(text.out, ContainsSubstring("for inference only"));
+}
+
 TEST_CASE("info: tells what a weight file of any format holds", "[cli][info]") {
   for (const char* file : {"ckpt_micro.tar", "ckpt_micro_raw.pt", "ckpt_micro_legacy.pt", "ckpt_micro.msgpack"}) {
     const Ended ended = run_fieldstep({"info", goldens + file, "--json", "--params"});

@@ -1,0 +1,441 @@
+#include <examples/cli/commands.hpp>
+#include <examples/cli/interruption.hpp>
+#include <examples/cli/machine.hpp>
+#include <examples/cli/training.hpp>
+#include <examples/cli/weights.hpp>
+#include <fieldstep/core/error.hpp>
+#include <fieldstep/core/init.hpp>
+#include <fieldstep/io/atomic_file.hpp>
+#include <fieldstep/train/loss/channel_groups.hpp>
+#include <fieldstep/train/loss/normalised_mse.hpp>
+#include <fieldstep/train/permutation.hpp>
+#include <fieldstep/train/set_sampler.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fieldstep::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  Wanted model;
+  DataOptions data;
+  std::string checkpoint, output, optimizer = "adamw", schedule = "cosine", title;
+  double rate = 0, embedding_rate = 0, time_rate = 0;
+  double weight_decay = -1, max_norm = -1;  // below 0: the family's own
+  long steps = 0, epochs = 0, epoch_size = 0, warmup = 0, validate_every = 0, checkpoint_every = 0, patience = 0;
+  int batch = 4, accumulate = 1, threads = 0;
+  std::vector<std::string> frozen;
+  std::uint64_t seed = 0;
+  bool recompute = false, resume = false, json = false, quiet = false;
+
+  /// Everything that a run which goes on takes from its checkpoint, by the options' names.
+  void visit(const auto& show) {
+    show("--model", model.name), show("--frames", model.frames);
+    show("--data", data.files), show("--validation-data", data.validation_files), show("--problem", data.problem);
+    show("--labels", data.labels), show("--bcs", data.boundaries), show("--validation", data.validation);
+    show("--pair-step", data.pair_step), show("--pair-last", data.pair_last), show("--transitions", data.transitions);
+    show("--frames-per-unit", data.frames_per_unit), show("--data-memory", data.memory_mib);
+    show("--optimizer", optimizer), show("--schedule", schedule), show("--lr", rate), show("--warmup", warmup);
+    show("--lr-embedding", embedding_rate), show("--lr-time", time_rate), show("--weight-decay", weight_decay);
+    show("--clip", max_norm), show("--freeze", frozen);
+    show("--steps", steps), show("--epochs", epochs), show("--epoch-size", epoch_size);
+    show("--batch", batch), show("--accumulate", accumulate);
+    show("--validate-every", validate_every), show("--checkpoint-every", checkpoint_every);
+    show("--patience", patience), show("--seed", seed), show("--recompute", recompute), show("--title", title);
+  }
+};
+
+/// Of what a run is made that goes on, in checkpoints' metadata.
+const std::string options_key = "fieldstep.training.options", network_key = "fieldstep.training.network",
+                  start_key = "fieldstep.training.start";
+
+Json json_of(Options& options) {
+  Json json;
+  options.visit([&](const char* name, auto& value) { json[name] = value; });
+  return json;
+}
+
+/// Takes what the command line does not say from the checkpoint.
+void complete(Options& options, const CLI::App& command, const io::TensorFile& checkpoint, const fs::path& path) {
+  const auto found = checkpoint.metadata.find(options_key);
+  const Json saved = found == checkpoint.metadata.end() ? Json() : Json::parse(found->second, nullptr, false);
+  if (!saved.is_object())
+    fail(path.string(), ": does not say how the training was started, wanted a checkpoint of fieldstep train");
+  // Steps and epochs are two names of one wish.
+  const bool length_given = command.count("--steps") + command.count("--epochs") > 0;
+  options.visit([&](const std::string& name, auto& value) {
+    if (command.count(name) > 0 || ((name == "--steps" || name == "--epochs") && length_given)) return;
+    try {
+      saved.at(name).get_to(value);
+    } catch (const nlohmann::json::exception&) {
+      fail(path.string(), ": does not say what ", name, " was");
+    }
+  });
+}
+
+/// The defaults that depend on other options.
+void settle(Options& options, bool scot) {
+  const bool adapts = adapts_rate(options.optimizer);
+  if (options.rate == 0) options.rate = adapts ? 1 : options.checkpoint.empty() ? 5e-4 : 5e-5;
+  if (options.weight_decay < 0) options.weight_decay = !decouples_decay(options.optimizer) ? 0 : scot ? 1e-6 : 1e-3;
+  if (options.max_norm < 0) options.max_norm = scot ? 5 : 1;
+}
+
+/// Of a file that io::AtomicFile did not complete.
+bool is_leftover(const std::string& name) { return name.starts_with(".") && name.ends_with(".partial"); }
+
+/// Whether a run can be in the folder, and there is a checkpoint to go on from.
+bool has_checkpoint(const Options& options) {
+  const fs::path folder = options.output;
+  if (!fs::exists(folder)) return false;
+  if (!fs::is_directory(folder)) fail(options.output, ": is no folder");
+  const bool begun = fs::exists(folder / "last.safetensors");
+  if (begun && !options.resume)
+    fail(options.output, ": holds a training already (last.safetensors); --resume goes on with it");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!begun && name != "log.jsonl" && !is_leftover(name))
+      fail(options.output, ": holds ", name, " and no training, wanted a folder of its own");
+  }
+  return begun;
+}
+
+/// Makes the folder, or clears away what an earlier start was writing when it was killed.
+void prepare(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder)) fs::create_directory(folder, error);
+  if (error) fail(folder.string(), ": cannot be created (", error.message(), ")");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (is_leftover(entry.path().filename().string())) fs::remove(entry.path(), error);
+}
+
+/// Epochs, in minibatches, and the order of all of them.
+struct Order {
+  Sampler sampler;
+  long per_epoch = 0, steps = 0;
+  int batch = 0;
+};
+
+Order order_of(const Options& options, const TrainingData& data, Key key) {
+  const auto steps_of = [&](long per_epoch) {
+    return options.steps > 0 ? options.steps : std::max(1L, options.epochs * per_epoch / options.accumulate);
+  };
+  std::vector<std::int32_t> sizes;
+  for (int set = 0; set < data.sets(); ++set) sizes.push_back(static_cast<std::int32_t>(data.set(set).trained));
+  if (data.set(0).entry.lead_time) {
+    const long per_epoch = (sizes[0] + std::min(options.batch, sizes[0]) - 1) / std::min(options.batch, sizes[0]);
+    const long steps = steps_of(per_epoch);
+    train::PermutationMixer mixer(sizes[0], steps * options.accumulate, options.batch, key);
+    const int batch = mixer.batch_size();
+    return {.sampler = std::move(mixer), .per_epoch = per_epoch, .steps = steps, .batch = batch};
+  }
+  for (std::size_t set = 0; set < sizes.size(); ++set)
+    if (sizes[set] < options.batch)
+      fail_usage("--batch: found ", options.batch, ", but ", data.set(static_cast<int>(set)).name, " has ",
+                 counted(static_cast<std::size_t>(sizes[set]), "sample"), " to train on");
+  const long all = std::numeric_limits<std::int32_t>::max();
+  train::SetSampler sampler(sizes, options.batch, options.epoch_size > 0 ? options.epoch_size : all, key);
+  const long per_epoch = sampler.per_epoch();
+  return {.sampler = std::move(sampler), .per_epoch = per_epoch, .steps = steps_of(per_epoch), .batch = options.batch};
+}
+
+Loss loss_of(const TrainingSet& set) {
+  if (!set.entry.lead_time) return train::NormalisedMse{};
+  return
+      [groups = groups_of(set)](int samples, int channels, int points, const float* y, const float* labels, float* dy) {
+        return train::ChannelGroupLoss{.p = 1, .boundaries = groups}(samples, channels, points, y, labels, dy);
+      };
+}
+
+/// What must not change from one start of a run to the next.
+train::Description identity(const Options& options, const TrainingData& data) {
+  const ModelEntry& entry = data.set(0).entry;
+  return {{network_key, std::string(entry.name) + ", " + recognise(entry).text()},
+          {"fieldstep.training.optimizer", options.optimizer},
+          {"fieldstep.training.data", data.text()},
+          {"fieldstep.training.seed", std::to_string(options.seed)},
+          {"fieldstep.training.batch", std::to_string(options.batch) + " x " + std::to_string(options.accumulate)}};
+}
+
+/// Fills the weights with their start values and says what became of every parameter.
+std::string begin(const Options& options, TrainingNetworks& networks, Key key, train::Description& metadata) {
+  if (options.checkpoint.empty()) {
+    initialise(networks.table(), networks.weights(), key);
+    return std::to_string(networks.table().size()) + " initialised";
+  }
+  const io::TensorFile file = open_weights(options.checkpoint);
+  metadata["fieldstep.source"] = source_of(options.checkpoint);
+  const auto licence = file.metadata.find("fieldstep.licence");
+  metadata["fieldstep.licence"] =
+      licence == file.metadata.end() ? "not stated; that of the source holds" : licence->second;
+  return merge_weights(file, options.checkpoint, networks.table(), networks.weights(), key);
+}
+
+/// What is about to happen.
+void announce(const Options& options, const TrainingData& data, const Order& order, std::size_t passes,
+              std::size_t moments, bool kept, const std::string& weights) {
+  const auto mib = [](std::size_t bytes) { return std::to_string(std::llround(std::ceil(to_mib(bytes)))) + " MiB"; };
+  std::cout << data.set(0).entry.name << ", " << param_count(data.set(0).entry.table) << " parameters: " << weights
+            << "\n"
+            << data.text() << '\n';
+  for (int set = 0; set < data.sets(); ++set)
+    if (data.set(set).split_within)
+      std::cout << data.set(set).name << " is a single simulation: the samples to validate on share frames with those "
+                << "to train on\n";
+  std::cout << counted(static_cast<std::size_t>(order.steps), "step") << " of " << order.batch << " x "
+            << options.accumulate << " samples, " << order.per_epoch
+            << " minibatches an epoch; memory: weights, gradient "
+            << "and passes " << mib(passes) << ", moments " << mib(moments) << ", frames "
+            << (kept ? mib(data.bytes()) : "read when they are needed") << std::endl;
+}
+
+Json summary(const Options& options, const TrainingData& data, const Order& order, Observer& observer, long step,
+             const std::string& weights) {
+  Json about{{"family", data.set(0).entry.family},
+             {"model", data.set(0).entry.name},
+             {"data", data.text()},
+             {"weights", weights},
+             {"steps", step},
+             {"epochs", static_cast<double>(step * options.accumulate) / static_cast<double>(order.per_epoch)},
+             {"batch", order.batch},
+             {"accumulate", options.accumulate},
+             {"optimizer", options.optimizer},
+             {"first_loss", observer.first_loss()},
+             {"loss", observer.last_loss()},
+             {"seconds", observer.seconds()},
+             {"threads", Kokkos::DefaultHostExecutionSpace().concurrency()},
+             {"peak_rss_mib", peak_rss_mib()},
+             {"checkpoint", observer.checkpoint().string()}};
+  if (observer.last_validation()) {
+    about["validation"] = observer.last_validation()->loss;
+    for (const auto& [name, value] : observer.last_validation()->metric.items()) about[name] = value;
+  }
+  if (observer.best().step > 0) {
+    about["best_validation"] = observer.best().value;
+    about["best_step"] = observer.best().step;
+    about["best"] = (fs::path(options.output) / "best.safetensors").string();
+  }
+  return about;
+}
+
+void print(const Json& about, const fs::path& folder) {
+  const auto number = [&](const char* name) { return about[name].get<double>(); };
+  std::cout << about["model"].get<std::string>() << ": " << about["steps"] << " steps in " << number("seconds")
+            << " s, loss " << number("first_loss") << " at the first of this start, " << number("loss")
+            << " at the last";
+  if (about.contains("validation")) std::cout << ", validation " << number("validation");
+  if (about.contains("best_step"))
+    std::cout << " (best " << number("best_validation") << " after step " << about["best_step"] << ")";
+  std::cout << "\nlast.safetensors (everything)" << (about.contains("best") ? ", best.safetensors (weights)" : "")
+            << ", log.jsonl, loss.csv and its picture are in " << folder.string() << '\n';
+}
+
+void run(Options options, const CLI::App& command) {
+  const Interruption interruption;
+  const bool begun = has_checkpoint(options);
+  const fs::path folder = options.output, last = folder / "last.safetensors";
+  train::Description metadata;  // of what the run writes
+  if (begun) {
+    const io::TensorFile checkpoint = io::read_safetensors(last);
+    complete(options, command, checkpoint, last);
+    for (const auto& [key, text] : checkpoint.metadata)
+      if (key == "fieldstep.source" || key == "fieldstep.licence" || key == start_key) metadata[key] = text;
+  } else if (options.resume && !options.quiet) {
+    std::cerr << "fieldstep: " << options.output << " holds no checkpoint yet, the training begins\n";
+  }
+  if (options.model.name.empty() || options.data.files.empty() || (options.steps == 0) == (options.epochs == 0))
+    fail_usage("train: wanted --model, --data and either --steps or --epochs",
+               options.resume ? ", which no checkpoint of " + options.output + " tells" : "");
+  for (std::vector<std::string>* paths : {&options.data.files, &options.data.validation_files})
+    for (std::string& path : *paths) path = fs::absolute(path).string();
+  if (!options.checkpoint.empty() && begun && command.count("--checkpoint") > 0)
+    fail_usage("--checkpoint: not with --resume, which goes on from ", last.string());
+
+  const KokkosThreads kokkos(options.threads);
+  const Key key = make_key(options.seed), for_weights = split(key, 0, 3), for_order = split(key, 1, 3),
+            for_split = split(key, 2, 3);
+  TrainingData data(options.data, options.model, for_split);
+  const ModelEntry& entry = data.set(0).entry;
+  settle(options, entry.lead_time);
+  const Order order = order_of(options, data, for_order);
+  const auto activations = options.recompute ? Activations::recompute : Activations::keep;
+  const std::size_t passes = TrainingNetworks::bytes(data, order.batch, activations);
+  bool kept = false;
+  {
+    std::optional<Progress> progress;
+    kept = data.keep(options.data.memory_mib, [&](int, int total) {
+      if (!progress) progress.emplace("reading", total, options.quiet);
+      progress->advance();
+      Interruption::check();
+    });
+  }
+
+  TrainingNetworks networks(data, order.batch, activations);
+  std::string weights = begun ? metadata[start_key] : begin(options, networks, for_weights, metadata);
+  for (int set = 0; set < data.sets(); ++set) networks.condition(set);  // refuses what does not fit before the start
+  metadata[start_key] = weights;
+  metadata.merge(metadata_of(network_of(entry)));
+  train::Description description = identity(options, data), of_checkpoint = metadata;
+  of_checkpoint.insert(description.begin(), description.end());
+  of_checkpoint[options_key] = json_of(options).dump();
+  metadata.erase(start_key);
+
+  const LearningRate schedule = make_schedule(options.schedule, options.rate, options.warmup, order.steps,
+                                              options.accumulate, adapts_rate(options.optimizer));
+  const AnyOptimizer optimizer = make_optimizer(options.optimizer, schedule, options.weight_decay);
+  const train::ParameterGroups groups = make_groups(entry, {.rate = options.rate,
+                                                            .embedding_rate = options.embedding_rate,
+                                                            .time_rate = options.time_rate,
+                                                            .frozen = options.frozen});
+  Sampler sampler = order.sampler;
+  Goal goal(networks, data, sampler, loss_of(data.set(0)), order.batch);
+  train::Trainer trainer(
+      goal, optimizer, groups,
+      {.accumulate = options.accumulate,
+       .max_norm = options.max_norm > 0 ? options.max_norm : std::numeric_limits<double>::infinity()});
+  bool validates = false;
+  for (int set = 0; set < data.sets(); ++set) validates = validates || data.set(set).validated() > 0;
+  const long epoch = std::max(1L, order.per_epoch / options.accumulate);
+  Observer observer({.folder = folder,
+                     .steps = order.steps,
+                     .validate_every = !validates                   ? 0
+                                       : options.validate_every > 0 ? options.validate_every
+                                                                    : epoch,
+                     .checkpoint_every = options.checkpoint_every > 0 ? options.checkpoint_every : epoch,
+                     .patience = options.patience,
+                     .batch = order.batch,
+                     .quiet = options.quiet,
+                     .identity = description,
+                     .of_checkpoint = of_checkpoint,
+                     .of_weights = metadata},
+                    goal, data, networks.table(), schedule);
+  observer.remember(trainer);
+  const std::size_t moments = observer.moment_bytes(entry.weight_bytes);
+  if (begun) observer.resume();
+  if (!options.quiet && !options.json) announce(options, data, order, passes, moments, kept, weights);
+  if (begun && !options.quiet && !options.json) std::cout << "going on behind step " << trainer.step() << std::endl;
+  prepare(folder);
+  observer.start(trainer.step());
+  const std::string title = options.title.empty() ? std::string(entry.name) + ", " + data.set(0).name : options.title;
+  if (trainer.step() >= order.steps) {
+    observer.draw(title);  // may be what an earlier start was killed at
+    if (!options.quiet) std::cerr << "fieldstep: " << last.string() << ": all " << order.steps << " steps are made\n";
+    return;
+  }
+  try {
+    trainer.run(order.steps, observer);
+  } catch (const Interruption::Request&) {
+    observer.draw(title);
+    throw;
+  } catch (const Error& error) {
+    fail(error.what(), "; ", last.string(), " is as it was after step ", observer.saved_step());
+  }
+  observer.draw(title);
+  const Json about = summary(options, data, order, observer, trainer.step(), weights);
+  io::write_text(folder / "train.json", about.dump(1) + "\n");
+  if (options.json)
+    std::cout << about.dump() << '\n';
+  else if (!options.quiet)
+    print(about, folder);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  CLI::App& command =
+      *app.add_subcommand("train", "Train a network on simulations of files, from scratch or from weights");
+  const auto options = std::make_shared<Options>();
+  Options& o = *options;
+  const auto count = [&](const char* name, auto& value, const char* text) {
+    return command.add_option(name, value, text)->check(CLI::PositiveNumber);
+  };
+  command.add_option("--model", o.model.name, "Compiled-in model, such as poseidon-T or avit-Ti");
+  count("--frames", o.model.frames, "AViT: frames that it reads; default: the most that are compiled in");
+  command.add_option("--data", o.data.files, "Files or folders of PDEBench, Poseidon or the Well");
+  command.add_option("--validation-data", o.data.validation_files,
+                     "Files or folders to validate on; default: --validation");
+  command.add_option("--validation", o.data.validation, "Share of the simulations that is kept out of training")
+      ->check(CLI::Range(0., .9))
+      ->capture_default_str();
+  command.add_option("--problem", o.data.problem, "Poseidon's name of the set; default: a file's name if it is one");
+  command.add_option("--labels", o.data.labels, "State of every field in MPP's vocabulary; default: the set's own")
+      ->delimiter(',');
+  command.add_option("--bcs", o.data.boundaries, "Boundaries of width and height, 1 periodic or 0 open")
+      ->delimiter(',')
+      ->expected(2)
+      ->check(CLI::Range(0, 1));
+  count("--pair-step", o.data.pair_step, "ScOT: frames between the times that are paired up; default: the set's own");
+  command.add_option("--pair-last", o.data.pair_last, "ScOT: the last of these times")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--transitions", o.data.transitions, "ScOT: differences of these times to learn; default: all")
+      ->delimiter(',');
+  count("--frames-per-unit", o.data.frames_per_unit,
+        "ScOT: frames that a lead time of 1 spans; default: the set's own");
+  count("--data-memory", o.data.memory_mib, "Most MiB of frames to keep in memory; more are read when they are needed")
+      ->capture_default_str();
+  command.add_option("--checkpoint", o.checkpoint,
+                     "Weights to start from, in any format; what does not fit is drawn anew");
+  command.add_option("--output", o.output, "Folder of the run")->required();
+  count("--steps", o.steps, "Updates of the weights");
+  count("--epochs", o.epochs, "Instead: times that all samples are gone through");
+  count("--epoch-size", o.epoch_size, "AViT: minibatches that end an epoch; default: when all samples are used up");
+  count("--batch", o.batch, "Samples of a minibatch")->capture_default_str();
+  count("--accumulate", o.accumulate, "Minibatches of an update")->capture_default_str();
+  command.add_option("--optimizer", o.optimizer, "Optimizer")
+      ->check(CLI::IsMember(optimizer_names))
+      ->capture_default_str();
+  command.add_option("--schedule", o.schedule, "Of the learning rate")
+      ->check(CLI::IsMember(schedule_names))
+      ->capture_default_str();
+  count("--lr", o.rate, "Learning rate; default 5e-4, with --checkpoint 5e-5, with dadapt- a factor of 1");
+  count("--lr-embedding", o.embedding_rate, "ScOT: of embedding and recovery; default: --lr");
+  count("--lr-time", o.time_rate, "ScOT: of the norms that read the lead time; default: --lr");
+  command.add_option("--warmup", o.warmup, "Steps in which the learning rate rises from 0")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--weight-decay", o.weight_decay, "Default: AViT 1e-3, ScOT 1e-6, 0 where it is part of the gradient")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--clip", o.max_norm, "Largest norm of a gradient, 0: any; default: AViT 1, ScOT 5")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--freeze", o.frozen, "Parameters that stay: middle, processor (AViT) or how their paths begin")
+      ->delimiter(',');
+  count("--validate-every", o.validate_every, "Steps between validations; default: an epoch");
+  count("--checkpoint-every", o.checkpoint_every, "Steps between checkpoints; default: an epoch");
+  count("--patience", o.patience, "Ends the run after so many validations without a better one");
+  command.add_option("--seed", o.seed, "Of new weights, order and split")->capture_default_str();
+  command.add_flag("--recompute", o.recompute, "Less memory: compute activations once more on the way back");
+  count("--threads", o.threads, "Threads, exactly; default: OMP_NUM_THREADS or all processors");
+  command.add_flag("--resume", o.resume, "Go on from OUTPUT/last.safetensors; options left out are those of its start");
+  command.add_option("--title", o.title, "Title of the curves");
+  command.add_flag("--json", o.json, "Print the summary as JSON");
+  command.add_flag("--quiet", o.quiet, "Print nothing but errors");
+  command.footer(
+      "AViT learns the next frame from windows, of several sets with different fields at once; ScOT all later frames\n"
+      "from all frames, with the lead time. OUTPUT gets last.safetensors (weights, optimizer, place in the run),\n"
+      "best.safetensors (weights of the best validation), log.jsonl (a line a step), loss.png and train.json. A run "
+      "that\n"
+      "was killed goes on with --resume, bit for bit; Ctrl-C ends it behind the step that is being made.\n"
+      "Example: fieldstep train --model poseidon-T --checkpoint Poseidon-T --data NS-PwC.nc --epochs 20 --batch 8 \\\n"
+      "           --lr-embedding 5e-4 --lr-time 5e-4 --output vortices\n"
+      "         fieldstep train --model avit-Ti --data pdebench/ --steps 10000 --accumulate 5 --output pdebench_ti");
+  command.callback([options, &command] { run(*options, command); });
+}
+
+}  // namespace fieldstep::cli

@@ -109,13 +109,13 @@ std::vector<Phase> training_phases(const ModelEntry& entry, const Options& optio
   const train::AdamW<> optimizer{.schedule = {1e-4}};
   const auto groups = std::make_shared<train::ParameterGroups>(entry.table);
   const auto state = std::make_shared<train::AdamW<>::State<float>>(optimizer.make_state<float>(*groups));
-  return {{"prepare",
-           [=] {
-             model->clear_gradient();
-             model->condition({.labels = batch->labels});
-           }},
+  // What depends on the weights alone is computed anew with every forward pass: its gradient is part of every backward.
+  return {{"clear", [=] { model->clear_gradient(); }},
           {"forward",
-           [=, n = options.batch] { model->forward(n, batch->x.data(), batch->lead_times.data(), batch->y.data()); }},
+           [=, n = options.batch] {
+             model->condition({.labels = batch->labels});
+             model->forward(n, batch->x.data(), batch->lead_times.data(), batch->y.data());
+           }},
           {"loss", loss},
           {"backward", [=] { model->backward(dy->data()); }},
           {"optimizer",

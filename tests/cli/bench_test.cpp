@@ -41,7 +41,7 @@ TEST_CASE("bench: a step of training and its parts", "[cli][bench]") {
   const auto kept = line_of({}), again = line_of({"--recompute"});
   CHECK(kept.at("mode") == "train");
   double parts = 0;
-  for (const char* part : {"prepare_s", "forward_s", "loss_s", "backward_s", "optimizer_s"}) {
+  for (const char* part : {"clear_s", "forward_s", "loss_s", "backward_s", "optimizer_s"}) {
     CHECK(kept.at(part) > 0);
     parts += kept.at(part).get<double>();
   }

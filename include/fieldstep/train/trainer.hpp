@@ -65,7 +65,7 @@ class Trainer {
   template <Callback... Callbacks>
   void run(long steps, Callbacks&... callbacks) {
     for (bool stop = false; !stop && step_ < steps;) {
-      const Update update = make_update();
+      [[maybe_unused]] const Update update = make_update();  // where nobody calls back
       ((stop = callbacks.on_step(update) || stop), ...);
     }
   }

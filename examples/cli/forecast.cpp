@@ -207,10 +207,13 @@ void print(const nlohmann::ordered_json& about, const ForecastResult& result, co
             << counted(about["frames"], "frame") << " read, " << counted(result.steps(), "step") << " forecast, "
             << 1e3 * about["median_step_s"].get<double>() << " ms a step, peak memory "
             << about["peak_rss_mib"].get<double>() << " MiB\n";
-  for (std::size_t f = 0; !result.errors.empty() && f < info.fields.size(); ++f)
+  for (std::size_t f = 0; !result.errors.empty() && f < info.fields.size(); ++f) {
     std::cout << "  " << info.fields[f] << ": nRMSE " << result.errors.front()[f].nrmse << " at step "
-              << result.compared.front() << ", " << result.errors.back()[f].nrmse << " at step "
-              << result.compared.back() << '\n';
+              << result.compared.front();
+    if (result.compared.size() > 1)
+      std::cout << ", " << result.errors.back()[f].nrmse << " at step " << result.compared.back();
+    std::cout << '\n';
+  }
   for (std::size_t g = 0; !result.group_errors.empty() && g < result.group_errors.back().size(); ++g)
     std::cout << "  " << result.group_name(g) << ": relative L1 " << result.group_errors.back()[g].median
               << " % (median), " << result.group_errors.back()[g].mean << " % (mean) at step " << result.compared.back()

@@ -1,10 +1,12 @@
 #include <fieldstep/ops/matmul_backward.hpp>
+#include <support/gradient.hpp>
 #include <support/numbers.hpp>
 #include <support/product.hpp>
 #include <support/threads.hpp>
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <cmath>
 
 using namespace fieldstep;
 using namespace fieldstep::support;
@@ -97,6 +99,25 @@ TEMPLATE_TEST_CASE_SIG(
 TEMPLATE_TEST_CASE_SIG("matmul backward: in double to double's rounding", "[ops][matmul_backward][property]",
                        ((int K, int N), K, N), (3, 5), (48, 37), (29, 512)) {
   check_gradients<double, K, N>();
+}
+
+TEMPLATE_TEST_CASE_SIG("matmul backward: both gradients are adjoints of the product, <xW, dy> = <x, dx> = <W, dW>",
+                       "[ops][matmul_backward][property]", ((int K, int N), K, N), (12, 25), (48, 144), (97, 768)) {
+  const Product<double, K, N> product;
+  const auto y = constant<double>(most_rows * N);
+  ops::matmul(Exec(), most_rows, ops::RowsLoader<double>{product.x.data(), K}, product.weight.packed, y.data(), N,
+              ops::PlainEpilogue<double>{});
+  const double forward = dot(in_double(y), in_double(product.dy));
+  const double scale = std::sqrt(dot(in_double(y), in_double(y)) * dot(in_double(product.dy), in_double(product.dy)));
+  CHECK(std::abs(forward - dot(in_double(product.x), in_double(product.dx(Exec(), most_rows)))) < 1e-14 * scale);
+  const auto dw = product.parameters(Exec(), most_rows), before = product.start();
+  double weights = 0;
+  for (int k = 0; k < K; ++k)
+    for (int n = 0; n < N; ++n) {
+      const std::size_t at = Product<double, K, N>::Packing::index(k, n);
+      weights += product.weight.packed(k, n) * (dw.data()[at] - before.data()[at]);
+    }
+  CHECK(std::abs(forward - weights) < 1e-12 * scale);  // dW was added to numbers up to K / 2
 }
 
 TEMPLATE_TEST_CASE_SIG("matmul backward: matrices side by side", "[ops][matmul_backward]", ((int K, int N), K, N),

@@ -30,8 +30,14 @@ void release(void* memory) {
 
 }  // namespace
 
-// The array and nothrow forms of the standard library call these.
+// The array forms of the standard library call these. So does its nothrow form, which std::stable_sort uses, but that
+// of a sanitizer does not.
 void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept try {
+  return operator new(size);
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, static_cast<std::size_t>(alignment));
 }

@@ -5,6 +5,7 @@
 
 #include <benchmark/benchmark.h>
 #include <chrono>
+#include <initializer_list>
 #include <string>
 
 // Operations and whole models beside the machine's peak. Every case alternates with a measurement of the multiply-add
@@ -75,6 +76,20 @@ void add_case(const std::string& name, const Exec& exec, Work work, const Make& 
 template <class Step>
 void add_small_case(const std::string& name, const Exec& exec, Work work, const Step& step) {
   add_case(name, exec, work, [=] { return step; });
+}
+
+/// What a program of cases does: lets every function of `units` register its cases for one thread and for all, and runs
+/// those that the command line asks for. Returns the exit code.
+inline int run_cases(int argc, char* argv[],
+                     std::initializer_list<void (*)(const Exec&, const std::string& suffix)> units) {
+  const Kokkos::ScopeGuard kokkos(argc, argv);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  for (const Exec& exec : thread_counts())
+    for (const auto add : units) add(exec, "/threads:" + std::to_string(workers(exec)));
+  print_machine();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
 }
 
 }  // namespace fieldstep::benchmarks

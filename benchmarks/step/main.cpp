@@ -5,15 +5,7 @@
 
 int main(int argc, char* argv[]) {
   using namespace fieldstep::benchmarks;
-  const Kokkos::ScopeGuard kokkos(argc, argv);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  for (const Exec& exec : thread_counts()) {
-    const std::string suffix = "/threads:" + std::to_string(fieldstep::workers(exec));
-    for (const auto add : {add_matmul_cases, add_matmul_avit_cases, add_pointwise_cases, add_attention_cases,
-                           add_window_attention_cases, add_avit_ti_cases, add_avit_s_cases, add_avit_b_cases})
-      add(exec, suffix);
-  }
-  print_machine();
-  benchmark::RunSpecifiedBenchmarks();
+  return run_cases(argc, argv,
+                   {add_matmul_cases, add_matmul_avit_cases, add_pointwise_cases, add_attention_cases,
+                    add_window_attention_cases, add_avit_ti_cases, add_avit_s_cases, add_avit_b_cases});
 }

@@ -10,7 +10,6 @@
 #include <fieldstep/train/optimizer/adamw.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <functional>
 #include <iostream>

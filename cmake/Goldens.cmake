@@ -144,9 +144,9 @@ endfunction()
 
 # The first word of `case` is the form of a trainax manifest.
 function(fieldstep_trainax_golden json prefix)
-  set(forms prng optimizers substack)
-  set(headers random_golden optimizer_golden substack_golden)
-  set(runners RandomGolden OptimizerGolden SubstackGolden)
+  set(forms prng optimizers substack configs trainer losses)
+  set(headers random_golden optimizer_golden substack_golden configuration_golden trainer_golden loss_golden)
+  set(runners RandomGolden OptimizerGolden SubstackGolden ConfigurationGolden TrainerGolden LossGolden)
   string(JSON case GET "${json}" case)
   string(REGEX MATCH "^[a-z]+" form "${case}")
   list(FIND forms "${form}" place)

@@ -11,7 +11,7 @@
 #include <fieldstep/train/parameter_rules.hpp>
 #include <fieldstep/train/permutation.hpp>
 #include <fieldstep/train/schedule/poseidon.hpp>
-#include <fieldstep/train/supervised.hpp>
+#include <fieldstep/train/regression.hpp>
 #include <fieldstep/train/trainer.hpp>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ struct Velocity : models::PoseidonT {  // the sizes of the weights, but for the 
 };
 using Net = models::ScOT<Velocity, Grid<1, 128, 128, 2>>;
 
-/// The network as train::Supervised wants it: ScOT is the same for every set of samples.
+/// The network as train::Regression wants it: ScOT is the same for every set of samples.
 struct Network {
   static constexpr int largest_batch = 4;
   embed::TrainingNetwork<models::ScotTraining<Net>> training{largest_batch, Activations::keep};
@@ -99,7 +99,7 @@ int main(int argc, char* argv[]) try {
   constexpr double rate = 1e-2;      // much for a network of real size
   constexpr std::array whole{0, 2};  // u and v are one group: the loss is relative to their size
   train::PermutationMixer order(pairs.size(), steps, Network::largest_batch, make_key(1));
-  train::Supervised goal(network, pairs, order, train::ChannelGroupLoss{.p = 1, .boundaries = whole},
+  train::Regression goal(network, pairs, order, train::ChannelGroupLoss{.p = 1, .boundaries = whole},
                          Network::largest_batch);
   const auto error = [&] {
     double sum = 0;

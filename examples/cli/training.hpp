@@ -20,7 +20,7 @@ namespace fieldstep::cli {
 
 using Sampler = std::function<train::Minibatch(long)>;
 using Loss = std::function<double(int, int, int, const float*, const float*, float*)>;
-using Goal = train::Supervised<TrainingNetworks, TrainingData, Sampler, Loss>;
+using Goal = train::Regression<TrainingNetworks, TrainingData, Sampler, Loss>;
 
 /// Boundaries of the groups of fields that ScOT computes, of which losses and errors are taken.
 std::vector<int> groups_of(const TrainingSet& set);

@@ -3,7 +3,7 @@
 #include <fieldstep/core/random.hpp>
 #include <fieldstep/embed/conditions.hpp>
 #include <fieldstep/io/dataset/trajectories.hpp>
-#include <fieldstep/train/supervised.hpp>
+#include <fieldstep/train/regression.hpp>
 
 #include <array>
 #include <cstddef>

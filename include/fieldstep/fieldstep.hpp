@@ -147,5 +147,5 @@
 #include <fieldstep/train/schedule/poseidon.hpp>
 #include <fieldstep/train/set_sampler.hpp>
 #include <fieldstep/train/substack.hpp>
-#include <fieldstep/train/supervised.hpp>
+#include <fieldstep/train/regression.hpp>
 #include <fieldstep/train/trainer.hpp>

@@ -2,7 +2,7 @@
 #include <fieldstep/core/packed.hpp>
 #include <fieldstep/core/param_table.hpp>
 #include <fieldstep/core/tensor.hpp>
-#include <fieldstep/train/supervised.hpp>
+#include <fieldstep/train/regression.hpp>
 #include <support/numbers.hpp>
 
 #include <algorithm>

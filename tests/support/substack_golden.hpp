@@ -1,6 +1,6 @@
 #pragma once
 #include <fieldstep/train/permutation.hpp>
-#include <fieldstep/train/substack.hpp>
+#include <fieldstep/train/trajectories.hpp>
 #include <support/golden.hpp>
 
 #include <string>
@@ -31,8 +31,8 @@ struct SubstackGolden {
                                     {.overlapping = overlapping, .only_initial = only_initial});
     Rows windows;
     for (std::int32_t i = 0; i < stacker.size(); ++i) {
-      windows.emplace_back(static_cast<std::size_t>(stacker(i).frames));
-      stacker.gather({&i, 1}, data.data(), 1, windows.back().data());
+      windows.emplace_back(static_cast<std::size_t>(stacker.snapshots()));
+      train::gather(train::Trajectories<int>{data.data(), samples, frames, 1}, stacker, {&i, 1}, windows.back().data());
     }
     const std::string name = "windows of " + std::to_string(length) + " in " + std::to_string(frames) +
                              (overlapping ? "" : ", first only") + (only_initial ? ", initial frames" : "");

@@ -39,7 +39,7 @@ struct Run {
   Network network{Data::points};
   Data data;
   train::PermutationMixer order{Data::sizes[0], 1000, 2, make_key(7)};
-  train::Supervised<Network, Data, train::PermutationMixer, train::NormalisedMse> goal{network, data, order, {}, 2};
+  train::Regression<Network, Data, train::PermutationMixer, train::NormalisedMse> goal{network, data, order, {}, 2};
   train::ParameterGroups groups{Network::table()};
   Optimizer optimizer{};
   train::Trainer<decltype(goal), Optimizer> trainer{goal, optimizer, groups, {.accumulate = 2, .max_norm = 1}};

@@ -29,7 +29,7 @@ struct Scene {
   Network network{Data::points};
   Data data;
   train::PermutationMixer order;
-  train::Supervised<Network, Data, train::PermutationMixer, train::NormalisedMse> goal;
+  train::Regression<Network, Data, train::PermutationMixer, train::NormalisedMse> goal;
   train::ParameterGroups groups{Network::table()};
 
   explicit Scene(int batch, long minibatches = 1000)

@@ -6,7 +6,7 @@
 #include <fieldstep/train/optimizer/adamw.hpp>
 #include <fieldstep/train/optimizer/sgd.hpp>
 #include <fieldstep/train/permutation.hpp>
-#include <fieldstep/train/supervised.hpp>
+#include <fieldstep/train/regression.hpp>
 #include <fieldstep/train/trainer.hpp>
 #include <support/drawn_weights.hpp>
 #include <support/numbers.hpp>
@@ -130,7 +130,7 @@ Outcome<Real> train_steps(long steps, int batch, int accumulate, const auto& opt
   Network<Family, Real> network(batch, exec);
   Data<Net, Real> data;
   train::PermutationMixer order(data.samples, steps * accumulate, batch, make_key(7));
-  train::Supervised goal(network, data, order, typename Family::Loss(), batch);
+  train::Regression goal(network, data, order, typename Family::Loss(), batch);
   const train::ParameterGroups groups(Net::table());
   train::Trainer trainer(goal, optimizer, groups, {.accumulate = accumulate, .max_norm = .1}, exec);
   Outcome<Real> outcome{.updates = {}, .parameters = network.parameters(), .moments = {}};

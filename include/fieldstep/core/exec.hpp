@@ -27,9 +27,10 @@ template <class Body>
 
 /// Cuts [0, items) into one contiguous range a thread and calls body(begin, end) for each that is not empty. The cut
 /// depends on the number of threads, so a body must give every item the same bits whatever range it is in.
+///   least: items below which a thread of their own does not pay
 template <class Exec, class Body>
-void for_ranges(const Exec& exec, int items, const Body& body) {
-  const int parts = std::min(workers(exec), items);
+void for_ranges(const Exec& exec, int items, const Body& body, int least = 1) {
+  const int parts = items < 2 * least ? 1 : std::min(workers(exec), items / least);
   if (parts <= 1) {
     if (items > 0) detail::run_range(body, 0, items);
     return;

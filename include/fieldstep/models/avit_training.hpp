@@ -30,6 +30,9 @@ struct AvitTraining {
   using Prepared = typename Net::Prepared;
   using Keep = typename Net::Block::Keep;
 
+  /// What backward() is asked for where the step is one of a rollout: the derivative of all of it.
+  static constexpr InputStatistics exact_derivative = InputStatistics::differentiated;
+
   struct Randomness {
     const Keep* blocks = nullptr;  ///< factors of stochastic depth, one Keep a block; null for 1
   };

@@ -1,10 +1,7 @@
 #pragma once
 #include <fieldstep/core/error.hpp>
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <span>
 
 namespace fieldstep::train {
 
@@ -25,7 +22,7 @@ class SubStacker {
   };
 
   SubStacker(int trajectories, int frames, int length, const Options& options)
-      : frames_(frames), per_trajectory_(options.overlapping ? frames - length + 1 : 1), length_(length) {
+      : per_trajectory_(options.overlapping ? frames - length + 1 : 1), length_(length) {
     if (trajectories < 1 || length < 1 || length > frames)
       fail_usage("SubStacker: found windows of ", length, " frames in ", trajectories, " trajectories of ", frames,
                  ", wanted 1 to ", frames);
@@ -35,24 +32,14 @@ class SubStacker {
   SubStacker(int trajectories, int frames, int length) : SubStacker(trajectories, frames, length, Options()) {}
 
   std::int64_t size() const { return size_; }
+  int snapshots() const { return length_; }  ///< of a window
 
   Window operator()(std::int64_t i) const {
     return {static_cast<int>(i / per_trajectory_), static_cast<int>(i % per_trajectory_), length_};
   }
 
-  /// Windows of `all`, which is (trajectories, frames, state), put together as (windows, length, state).
-  template <class Real>
-  void gather(std::span<const std::int32_t> windows, const Real* all, std::size_t state, Real* to) const {
-    for (const std::int32_t i : windows) {
-      const auto [trajectory, first, frames] = (*this)(i);
-      const auto begin =
-          static_cast<std::size_t>(trajectory) * static_cast<std::size_t>(frames_) + static_cast<std::size_t>(first);
-      to = std::copy_n(all + begin * state, static_cast<std::size_t>(frames) * state, to);
-    }
-  }
-
  private:
-  int frames_, per_trajectory_, length_;
+  int per_trajectory_, length_;
   std::int64_t size_;
 };
 

@@ -30,7 +30,8 @@ struct Update {
   double gradient_norm;  ///< of that mean, before clipping
 };
 
-/// Called after every update; true ends the run.
+/// Called after every update; true ends the run. A callback may also have before_step(long i, Goal& goal), which is
+/// called before update i = 0, 1, ... with the weights that its loss is computed with; it may overwrite the gradient.
 template <class C>
 concept Callback = requires(C& callback, const Update& update) {
   { callback.on_step(update) } -> std::same_as<bool>;
@@ -64,7 +65,9 @@ class Trainer {
   /// Until `steps` updates are made in all, or a callback ends it; callbacks are called in their order.
   template <Callback... Callbacks>
   void run(long steps, Callbacks&... callbacks) {
+    goal_.weights_changed();  // since the goal was made somebody may have loaded them
     for (bool stop = false; !stop && step_ < steps;) {
+      (prepare(callbacks), ...);
       [[maybe_unused]] const Update update = make_update();  // where nobody calls back
       ((stop = callbacks.on_step(update) || stop), ...);
     }
@@ -77,6 +80,11 @@ class Trainer {
   }
 
  private:
+  template <class Callback_>
+  void prepare(Callback_& callback) {
+    if constexpr (requires { callback.before_step(step_, goal_); }) callback.before_step(step_, goal_);
+  }
+
   Update make_update() {
     goal_.clear_gradient();
     double loss = 0;

@@ -44,13 +44,13 @@ concept TrainedNetwork = requires(N& network, int set, const Real* x, Real* y) {
 /// One step of a network against the data: gather, forward, loss, backward.
 ///   loss(samples, channels, points, y, target, dy or null) -> double
 template <class Network, class Data, Sampler Order, class Loss>
-class Supervised {
+class Regression {
  public:
   using Real = std::remove_cvref_t<decltype(*std::declval<Network&>().weights())>;
-  static_assert(TrainedNetwork<Network, Real>, "Supervised: the first argument must be a TrainedNetwork");
-  static_assert(TrainingData<Data, Real>, "Supervised: the second argument must be TrainingData");
+  static_assert(TrainedNetwork<Network, Real>, "Regression: the first argument must be a TrainedNetwork");
+  static_assert(TrainingData<Data, Real>, "Regression: the second argument must be TrainingData");
 
-  Supervised(Network& network, Data& data, Order& order, const Loss& loss, int largest_batch)
+  Regression(Network& network, Data& data, Order& order, const Loss& loss, int largest_batch)
       : network_(network), data_(data), order_(order), loss_(loss) {
     std::size_t input = 0, output = 0;
     for (int set = 0; set < data.sets(); ++set)

@@ -19,11 +19,11 @@ using Data = LinearData<double>;
 
 }  // namespace
 
-TEST_CASE("Supervised: the gradient of a minibatch agrees with central differences", "[train][supervised][gradient]") {
+TEST_CASE("Regression: the gradient of a minibatch agrees with central differences", "[train][regression][gradient]") {
   Network network(Data::points);
   Data data;
   train::SetSampler order(Data::sizes, 3, 100, make_key(4));
-  train::Supervised goal(network, data, order, train::NormalisedMse{}, 3);
+  train::Regression goal(network, data, order, train::NormalisedMse{}, 3);
   for (const long i : {0L, 1L, 2L}) {  // of both sets
     goal.clear_gradient();
     const double loss = goal.add_gradient(i);
@@ -46,11 +46,11 @@ TEST_CASE("Supervised: the gradient of a minibatch agrees with central differenc
   }
 }
 
-TEST_CASE("Supervised: what is known adds nothing to loss and gradient", "[train][supervised]") {
+TEST_CASE("Regression: what is known adds nothing to loss and gradient", "[train][regression]") {
   Network network(Data::points);
   Data data;
   train::SetSampler order(Data::sizes, 2, 100, make_key(4));
-  train::Supervised goal(network, data, order, train::ChannelGroupLoss{.p = 1}, 2);
+  train::Regression goal(network, data, order, train::ChannelGroupLoss{.p = 1}, 2);
   long i = 0;
   while (order(i).set != 1) ++i;
   goal.add_gradient(i);
@@ -61,11 +61,11 @@ TEST_CASE("Supervised: what is known adds nothing to loss and gradient", "[train
   for (int p = 0; p < Data::points; ++p) CHECK(goal.forecast()[p] == goal.target()[p]);
 }
 
-TEST_CASE("Supervised: prepares the network where weights or set have changed, and not else", "[train][supervised]") {
+TEST_CASE("Regression: prepares the network where weights or set have changed, and not else", "[train][regression]") {
   Network network(Data::points);
   Data data;
   train::PermutationMixer order(Data::sizes[0], 10, 3, make_key(1));
-  train::Supervised goal(network, data, order, train::NormalisedMse{}, 3);
+  train::Regression goal(network, data, order, train::NormalisedMse{}, 3);
   goal.add_gradient(0);
   goal.add_gradient(1);
   CHECK(network.conditioned == std::vector{0});

@@ -20,37 +20,38 @@ template <class V, class Real>
 
 }  // namespace detail
 
-/// sum_i inner(y[i] - target[i]) of `count` numbers, in double and in a fixed order; target may be null for zeros.
+/// sum_i inner(y[i] - target[i]) of `count` numbers, in double and in a fixed order; target may be null for zeros. Adds
+/// scale slope(y[i] - target[i]) to dy[i] and its negative to dtarget[i], each where it is not null.
 template <class Measure, class Real>
-double measure_sum(const Measure& measure, std::size_t count, const Real* y, const Real* target) {
-  constexpr std::size_t L = lanes<double>;
-  using V = vec<Real, L>;
-  vec<double, L> sums[4] = {};
+double measure_pass(const Measure& measure, std::size_t count, const Real* y, const Real* target, double scale,
+                    Real* dy, Real* dtarget) {
+  constexpr std::size_t L = lanes<double>, unroll = 2;
+  const auto factor = static_cast<Real>(scale);
+  const auto of = [&]<class V>(V, std::size_t i) {
+    const V d = detail::difference<V>(y, target, i);
+    if (dy || dtarget) {
+      const V g = factor * measure.slope(d);
+      if (dy) detail::store_as<V>(dy + i, detail::load_as<V>(dy + i) + g);
+      if (dtarget) detail::store_as<V>(dtarget + i, detail::load_as<V>(dtarget + i) - g);
+    }
+    return in_double(measure.inner(d));
+  };
+  vec<double, L> sums[unroll] = {};
   double rest = 0;
   std::size_t i = 0;
-  for (; i + 4 * L <= count; i += 4 * L)
-    for (std::size_t k = 0; k < 4; ++k)
-      sums[k] += in_double(measure.inner(detail::difference<V>(y, target, i + k * L)));
-  for (; i < count; ++i) rest += in_double(measure.inner(detail::difference<Real>(y, target, i)));
-  const vec<double, L> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (; i + unroll * L <= count; i += unroll * L)
+    for (std::size_t k = 0; k < unroll; ++k) sums[k] += of(vec<Real, L>{}, i + k * L);
+  for (; i + L <= count; i += L) sums[0] += of(vec<Real, L>{}, i);
+  for (; i < count; ++i) rest += of(Real{}, i);
+  const vec<double, L> all = sums[0] + sums[1];
   for (std::size_t l = 0; l < L; ++l) rest += all[l];
   return rest;
 }
 
-/// Adds scale slope(y[i] - target[i]) to dy[i] and its negative to dtarget[i], each where it is not null.
+/// sum_i inner(y[i] - target[i]) of `count` numbers, in double and in a fixed order; target may be null for zeros.
 template <class Measure, class Real>
-void add_measure_gradient(const Measure& measure, std::size_t count, const Real* y, const Real* target, double scale,
-                          Real* dy, Real* dtarget) {
-  constexpr std::size_t L = lanes<Real>;
-  const auto factor = static_cast<Real>(scale);
-  const auto pass = [&]<class V>(V, std::size_t i) {
-    const V g = factor * measure.slope(detail::difference<V>(y, target, i));
-    if (dy) detail::store_as<V>(dy + i, detail::load_as<V>(dy + i) + g);
-    if (dtarget) detail::store_as<V>(dtarget + i, detail::load_as<V>(dtarget + i) - g);
-  };
-  std::size_t i = 0;
-  for (; i + L <= count; i += L) pass(vec<Real, L>{}, i);
-  for (; i < count; ++i) pass(Real{}, i);
+double measure_sum(const Measure& measure, std::size_t count, const Real* y, const Real* target) {
+  return measure_pass(measure, count, y, target, 0, static_cast<Real*>(nullptr), static_cast<Real*>(nullptr));
 }
 
 }  // namespace fieldstep::ops

@@ -7,6 +7,7 @@ namespace detail {
 
 struct MeanHuber {
   double delta;
+  static constexpr bool linear = true;
   template <class V>
   V inner(V d) const {
     const V size = ops::magnitude(d), limit = V{} + number(d);

@@ -7,6 +7,7 @@ namespace detail {
 
 struct MeanPower {  // p stands in none of the two slopes: it cancels
   double p;
+  static constexpr bool linear = false;
   template <class V>
   V inner(V d) const {
     return power(d, p);

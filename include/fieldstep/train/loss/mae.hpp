@@ -6,6 +6,7 @@ namespace fieldstep::train {
 namespace detail {
 
 struct MeanMagnitude {
+  static constexpr bool linear = true;
   template <class V>
   V inner(V d) const {
     return ops::magnitude(d);

@@ -6,6 +6,7 @@ namespace fieldstep::train {
 namespace detail {
 
 struct MeanSquare {
+  static constexpr bool linear = true;
   template <class V>
   V inner(V d) const {
     return d * d;

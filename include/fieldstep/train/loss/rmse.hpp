@@ -6,6 +6,7 @@ namespace fieldstep::train {
 namespace detail {
 
 struct RootMeanSquare {
+  static constexpr bool linear = false;
   template <class V>
   V inner(V d) const {
     return d * d;

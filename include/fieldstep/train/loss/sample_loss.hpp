@@ -12,7 +12,8 @@
 
 // Losses that are a function of the mean over a sample's numbers,
 //   value = outer(mean_i inner(d_i)),  d = prediction - target
-// A measure has inner(d), slope(d) = inner'(d), outer(mean) and outer_slope(mean); all channels and points count alike.
+// A measure has inner(d), slope(d) = inner'(d), outer(mean), outer_slope(mean) and says whether outer is linear, the
+// mean itself; all channels and points count alike.
 namespace fieldstep::train::detail {
 
 /// One sample's value and the derivatives of it.
@@ -31,7 +32,7 @@ struct SampleValue {
   void add_gradient(const Real* y, const Real* target, double weight, Real* dy, Real* dtarget) const {
     if (!dy && !dtarget) return;
     const double scale = weight * measure.outer_slope(mean) / static_cast<double>(size);
-    ops::add_measure_gradient(measure, size, y, target, scale, dy, dtarget);
+    ops::measure_pass(measure, size, y, target, scale, dy, dtarget);
   }
 };
 
@@ -75,10 +76,30 @@ double reduce_samples(const Exec& exec, int samples, std::size_t size, const OfS
   return total;
 }
 
+/// Where outer(mean) = mean and samples are reduced by a mean or a sum, all numbers of the batch count alike: one pass
+/// over pieces of it.
+template <class Reduction, class Exec, class Measure, class Real>
+double linear_loss(const Exec& exec, const Measure& measure, int samples, std::size_t size, const Real* y,
+                   const Real* target, double weight, Real* dy, Real* dtarget) {
+  constexpr std::size_t piece = 4096;
+  const std::size_t count = static_cast<std::size_t>(samples) * size;
+  const double share = Reduction::share(0, {.samples = samples}) / static_cast<double>(size);
+  const int pieces = static_cast<int>((count + piece - 1) / piece);
+  const double sum = reduce_samples<Sum>(exec, pieces, piece, [=](int p, const auto&) {
+    const std::size_t at = static_cast<std::size_t>(p) * piece;
+    const auto of = [at](auto* memory) { return memory ? memory + at : nullptr; };
+    return ops::measure_pass(measure, std::min(piece, count - at), y + at, of(target), weight * share, of(dy),
+                             of(dtarget));
+  });
+  return share * sum;
+}
+
 /// A loss of the differences alone.
 template <class Reduction, class Exec, class Measure, class Real>
 double sample_loss(const Exec& exec, const Measure& measure, int samples, std::size_t size, const Real* y,
                    const Real* target, double weight, Real* dy, Real* dtarget) {
+  if constexpr (Measure::linear && !Reduction::needs_largest)
+    return linear_loss<Reduction>(exec, measure, samples, size, y, target, weight, dy, dtarget);
   return reduce_samples<Reduction>(exec, samples, size, [=](int s, const auto& weigh) {
     const std::size_t at = static_cast<std::size_t>(s) * size;
     const auto of = [at](auto* memory) { return memory ? memory + at : nullptr; };

@@ -19,7 +19,7 @@ set(third_party
     "^core/(name|params)\\.hpp$ ^boost/hana/"
     "^core/arena\\.hpp$ ^sys/mman\\.h$"
     "^ops/vec\\.hpp$ ^immintrin\\.h$"
-    "^ops/(resample|small_svd)\\.hpp$ ^(Eigen|unsupported/Eigen)/"
+    "^ops/(resample|spectrum|small_svd)\\.hpp$ ^(Eigen|unsupported/Eigen)/"
     "^io/ ^(fcntl|spawn|unistd|sys/[a-z]+)\\.h$"
     "^io/ ^msgpack"
     "^io/ ^hdf5\\.h$"

@@ -42,10 +42,12 @@ class SafetensorsFile {
       read<double>(entry, tensor.values);
     else if (dtype == "F32")
       read<float>(entry, tensor.values);
+    else if (dtype == "I32")  // indices
+      read<std::int32_t>(entry, tensor.values);
     else if (dtype == "U8")  // masks
       read<unsigned char>(entry, tensor.values);
     else
-      fail(path_.string(), ": tensor ", name, " is of type ", dtype, ", wanted F32, F64 or U8");
+      fail(path_.string(), ": tensor ", name, " is of type ", dtype, ", wanted F32, F64, I32 or U8");
     return tensor;
   }
 

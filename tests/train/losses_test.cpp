@@ -80,10 +80,8 @@ TEMPLATE_TEST_CASE("Losses: both gradients agree with central differences, are w
 
 TEST_CASE("Losses: values by hand", "[train][loss]") {
   const double y[] = {1, -2, 3, 0}, target[] = {0, 0, 1, 2};  // two samples of two
-  const auto of = [&](const auto& loss) {
-    double* none = nullptr;
-    return loss(Exec(), 2, 2, y, target, 1, none, none);
-  };
+  double* none = nullptr;
+  const auto of = [&](const auto& loss) { return loss(Exec(), 2, 2, y, target, 1, none, none); };
   CHECK(of(MSE<>()) == (2.5 + 4) / 2);
   CHECK(of(MSE<Sum>()) == 6.5);
   CHECK(of(MSE<Max>()) == 4);
@@ -92,6 +90,7 @@ TEST_CASE("Losses: values by hand", "[train][loss]") {
   CHECK_THAT(of(Lp<Sum>{.p = 3}), WithinRel(std::cbrt(4.5) + 2, 1e-14));
   CHECK(of(Huber<Sum>{.delta = 1}) == (.5 + 1.5) / 2 + 1.5);
   CHECK(of(NormalizedMSE<Max>()) == INFINITY);  // no epsilon
+  CHECK(std::isnan(NormalizedMSE<>()(Exec(), 1, 1, target, target, 1., none, none)));
   CHECK(of(CompositeLoss{std::tuple{MSE<>(), MAE<>()}, std::array{2., -1.}}) == 6.5 - 1.75);
   CHECK(of(NewestFrame<MSE<>>{.frames = 2}) == (4 + 4) / 2.);
 }

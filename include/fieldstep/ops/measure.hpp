@@ -25,7 +25,7 @@ template <class V, class Real>
 template <class Measure, class Real>
 double measure_pass(const Measure& measure, std::size_t count, const Real* y, const Real* target, double scale,
                     Real* dy, Real* dtarget) {
-  constexpr std::size_t L = lanes<double>, unroll = 2;
+  constexpr std::size_t L = lanes<double>, half = L / 2, unroll = 2;
   const auto factor = static_cast<Real>(scale);
   const auto of = [&]<class V>(V, std::size_t i) {
     const V d = detail::difference<V>(y, target, i);
@@ -42,10 +42,12 @@ double measure_pass(const Measure& measure, std::size_t count, const Real* y, co
   for (; i + unroll * L <= count; i += unroll * L)
     for (std::size_t k = 0; k < unroll; ++k) sums[k] += of(vec<Real, L>{}, i + k * L);
   for (; i + L <= count; i += L) sums[0] += of(vec<Real, L>{}, i);
+  if (i + half <= count) {  // of a small state much is rest
+    rest += sum<double, half>(of(vec<Real, half>{}, i));
+    i += half;
+  }
   for (; i < count; ++i) rest += of(Real{}, i);
-  const vec<double, L> all = sums[0] + sums[1];
-  for (std::size_t l = 0; l < L; ++l) rest += all[l];
-  return rest;
+  return rest + sum<double, L>(sums[0] + sums[1]);
 }
 
 /// sum_i inner(y[i] - target[i]) of `count` numbers, in double and in a fixed order; target may be null for zeros.

@@ -6,7 +6,7 @@
 namespace fieldstep::train {
 
 /// A loss of the newest frame of states that hold several, (frames, fields, points), such as those of a network with a
-/// history; the older ones were losses at earlier levels. The mean over the samples.
+/// history; the older ones were losses at earlier levels. The mean over the samples, whatever the loss's own reduction.
 template <class Loss>
 struct NewestFrame {
   int frames;

@@ -1,0 +1,99 @@
+#pragma once
+#include <fieldstep/core/random.hpp>
+#include <fieldstep/models/tidhy.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+namespace fieldstep::models {
+
+enum class TidhyStart {
+  torch,
+  flax,  ///< zero biases: with r2 = 0 at the start no gradient ever reaches dynamics and hypernetwork
+};
+
+namespace detail {
+
+/// Rows of normal draws made orthonormal, one after the other, in double; of a tall matrix its columns.
+inline std::vector<double> orthonormal(std::size_t rows, std::size_t columns, Key key) {
+  const bool tall = rows > columns;
+  const std::size_t vectors = tall ? columns : rows, length = tall ? rows : columns;
+  std::vector<double> q(rows * columns);
+  for (std::size_t i = 0; i < q.size(); ++i) q[i] = static_cast<double>(random_normal(random_bits(key, i, q.size())));
+  for (std::size_t i = 0; i < vectors; ++i) {
+    double* v = q.data() + i * length;
+    const auto dot = [&](const double* x) {
+      double sum = 0;
+      for (std::size_t k = 0; k < length; ++k) sum += x[k] * v[k];
+      return sum;
+    };
+    for (int twice = 0; twice < 2; ++twice)
+      for (std::size_t j = 0; j < i; ++j) {
+        const double *u = q.data() + j * length, along = dot(u);
+        for (std::size_t k = 0; k < length; ++k) v[k] -= along * u[k];
+      }
+    const double norm = std::sqrt(dot(v));
+    for (std::size_t k = 0; k < length; ++k) v[k] /= norm;
+  }
+  if (!tall) return q;
+  std::vector<double> transposed(q.size());
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j) transposed[i * columns + j] = q[j * rows + i];
+  return transposed;
+}
+
+}  // namespace detail
+
+/// Draws all parameters, parameter i from split(key, i).
+/// Source: the initialisations of TiDHy_torch.py and of the Flax ports, by their laws, not by their generators.
+template <class Net>
+void initialise_tidhy(typename Net::Real* weights, Key key, TidhyStart start = TidhyStart::torch) {
+  using Real = typename Net::Real;
+  const ParamTable table = Net::table();
+  const bool torch = start == TidhyStart::torch;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const ParamEntry& entry = table[i];
+    const Key own = split(key, i, table.size());
+    Real* to = weights + entry.offset;
+    const std::string_view path = entry.path;
+    const auto bits = [&](std::size_t j) { return random_bits(own, j, entry.size); };
+    const auto normal = [&](double deviation) {
+      for (std::size_t j = 0; j < entry.size; ++j) {
+        const float draw = torch ? random_normal(bits(j)) : random_truncated_normal(bits(j), 2) / .87962566f;
+        to[j] = static_cast<Real>(deviation * static_cast<double>(draw));
+      }
+    };
+    const auto uniform = [&](int in) {
+      const float bound = 1 / std::sqrt(static_cast<float>(in));
+      for (std::size_t j = 0; j < entry.size; ++j) to[j] = static_cast<Real>(random_uniform(bits(j), -bound, bound));
+    };
+    const auto constant = [&](double value) { std::fill_n(to, entry.size, static_cast<Real>(value)); };
+
+    if (path == "temporal") {
+      const auto all = static_cast<std::size_t>(Net::M * Net::matrix);
+      const std::size_t rows = Net::low_rank && !torch ? all / 2 : static_cast<std::size_t>(Net::M);
+      const std::vector<double> q = detail::orthonormal(rows, all / rows, own);
+      for (std::size_t j = 0; j < all; ++j) to[j] = static_cast<Real>(q[j]);
+    } else if (path == "temporal_bias") {
+      normal(std::sqrt(2. / (1 + Net::R)));
+    } else if (path.find(".norm1.") != path.npos) {
+      constant(path.ends_with("scale"));
+    } else if (path.ends_with("bias")) {
+      torch ? uniform(entry.init.fan_in) : constant(0);
+    } else {
+      const int in = entry.extents[0], out = entry.extents[1];
+      const bool later_of_decoder =
+          path.starts_with("spatial_decoder.dense2") || path.starts_with("spatial_decoder.dense3");
+      if (!later_of_decoder)
+        normal(std::sqrt(2. / (in + out)));
+      else if (torch)
+        uniform(in);
+      else
+        normal(std::sqrt(1. / in));
+    }
+  }
+}
+
+}  // namespace fieldstep::models

@@ -144,9 +144,11 @@ endfunction()
 
 # The first word of `case` is the form of a trainax manifest.
 function(fieldstep_trainax_golden json prefix)
-  set(forms prng optimizers substack configs trainer losses)
-  set(headers random_golden optimizer_golden substack_golden configuration_golden trainer_golden loss_golden)
-  set(runners RandomGolden OptimizerGolden SubstackGolden ConfigurationGolden TrainerGolden LossGolden)
+  set(forms prng optimizers substack configs trainer losses sample metrics quickstart)
+  set(headers random_golden optimizer_golden substack_golden configuration_golden trainer_golden loss_golden
+              sample_data_golden metrics_golden quickstart_golden)
+  set(runners RandomGolden OptimizerGolden SubstackGolden ConfigurationGolden TrainerGolden LossGolden SampleDataGolden
+              MetricsGolden QuickstartGolden)
   string(JSON case GET "${json}" case)
   string(REGEX MATCH "^[a-z]+" form "${case}")
   list(FIND forms "${form}" place)
@@ -156,9 +158,69 @@ function(fieldstep_trainax_golden json prefix)
   list(GET headers ${place} header)
   list(GET runners ${place} runner)
   set(${prefix}_unit ${header} PARENT_SCOPE)
+  string(JSON points ERROR_VARIABLE absent GET "${json}" config num_points)
+  if(NOT absent)  # the grid is part of the network's type
+    string(APPEND runner "<${points}>")
+    set(${prefix}_unit ${header}_${points} PARENT_SCOPE)
+  endif()
   set(${prefix}_code "#include <support/${header}.hpp>
 
 int main(int argc, char* argv[]) { return fieldstep::support::run_golden<fieldstep::support::${runner}>(argc, argv); }
+" PARENT_SCOPE)
+endfunction()
+
+# Sizes and flags of the configuration, and the preset of one of the two sources, are a type.
+function(fieldstep_tidhy_golden json prefix)
+  set(config)
+  macro(restate type name)
+    string(JSON value ERROR_VARIABLE absent GET "${json}" ${ARGN})
+    if(NOT absent)
+      string(REGEX REPLACE "^ON$" "true" value "${value}")
+      string(REGEX REPLACE "^OFF$" "false" value "${value}")
+      string(APPEND config "  static constexpr ${type} ${name} = ${value};\n")
+    endif()
+  endmacro()
+  foreach(key IN ITEMS r_dim r2_dim mix_dim input_dim hyper_hid_dim r2_decoder_hid_dim)
+    restate(int ${key} config ${key})
+  endforeach()
+  foreach(key IN ITEMS nonlin_decoder low_rank_temp dyn_bias use_r2_decoder)
+    restate(bool ${key} config ${key})
+  endforeach()
+  restate(double layer_norm_eps preset ln_eps)
+  restate(bool halve_rate preset inf_lr_r_halving)
+  restate(bool through_r2_decoder preset r2_loss_grad_through_decoder)
+  restate(double first_step_decay preset first_step_weight_decay)
+  restate(double abs_slope_at_zero preset abs_grad_at_zero)
+  string(JSON loss GET "${json}" config loss_type)
+  string(TOLOWER "${loss}" loss)
+  string(APPEND config "  static constexpr auto loss_type = fieldstep::models::TidhyLoss::${loss};\n")
+  string(JSON bce GET "${json}" preset bce)
+  string(JSON eps GET "${json}" preset poisson_log_eps)
+  if(bce MATCHES "clamped")
+    string(APPEND config "  static constexpr bool bce_clamped = true;\n  static constexpr double log_eps = ${eps};\n")
+  else()
+    string(APPEND config "  static constexpr bool bce_clamped = false;\n  static constexpr double log_eps = 1e-10;\n")
+  endif()
+  string(JSON axis GET "${json}" preset normalize_spatial_axis)
+  set(norm latent)
+  if(axis MATCHES "^over r_dim")
+    set(norm channel)
+  endif()
+  string(APPEND config "  static constexpr auto spatial_norm = fieldstep::models::SpatialNorm::${norm};\n")
+  string(JSON divisor GET "${json}" preset normalize_eps)
+  if(divisor MATCHES "^norm")
+    string(APPEND config "  static constexpr bool norm_plus_eps = true;\n")
+  endif()
+
+  string(MD5 hash "${config}")
+  string(SUBSTRING ${hash} 0 8 hash)
+  set(${prefix}_unit "tidhy_golden_${hash}" PARENT_SCOPE)
+  set(${prefix}_code "#include <support/tidhy_golden.hpp>
+
+struct Config : fieldstep::models::TidhyDefaults {
+${config}};
+
+int main(int argc, char* argv[]) { return fieldstep::support::run_golden<fieldstep::support::TidhyGolden<Config>>(argc, argv); }
 " PARENT_SCOPE)
 endfunction()
 

@@ -1,7 +1,7 @@
 # fieldstep::hdf5, fieldstep::png, ...: fieldstep::fieldstep plus the package that the headers of that component include.
 # Our own build and find_package(fieldstep COMPONENTS ...) both come here.
 
-set(fieldstep_components hdf5 png flax json)
+set(fieldstep_components hdf5 png flax json mpi)
 
 # fieldstep_find_component(NAME): makes the target fieldstep::NAME if its package is found.
 # A macro: some find modules set variables that their targets' users need.
@@ -25,6 +25,10 @@ macro(fieldstep_find_component component)
   elseif("${component}" STREQUAL "json")
     find_package(nlohmann_json 3.10 QUIET CONFIG)
     set(fieldstep_candidates nlohmann_json::nlohmann_json)
+  elseif("${component}" STREQUAL "mpi")
+    set(MPI_CXX_SKIP_MPICXX TRUE)  # the C interface
+    find_package(MPI QUIET COMPONENTS CXX)
+    set(fieldstep_candidates MPI::MPI_CXX)
   else()
     set(fieldstep_candidates)
   endif()

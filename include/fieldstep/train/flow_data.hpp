@@ -19,14 +19,14 @@ struct FlowData {
   int warmup = 5;     ///< frames that are left out
 };
 
-/// Vorticity, (samples, frames, 1, N, N). A flow's numbers depend on the key and its number alone.
+/// Their velocity, (samples, frames, 2, N, N). A flow's numbers depend on the key and its number alone.
 template <int N, class Real = float, class Exec = Kokkos::DefaultHostExecutionSpace>
-std::vector<Real> vorticity_flows(const FlowData& options, Key key, const Exec& exec = {}) {
+std::vector<Real> decaying_flows(const FlowData& options, Key key, const Exec& exec = {}) {
   constexpr std::size_t size = std::size_t{N} * N;
   const auto samples = static_cast<std::size_t>(options.samples), frames = static_cast<std::size_t>(options.frames);
   VorticityFlow<N, Real, Exec> flow(
       options.samples, {.viscosity = options.viscosity, .dt = options.dt, .substeps = options.substeps}, exec);
-  std::vector<Real> w(samples * size), next(w.size()), all(samples * frames * size);
+  std::vector<Real> w(samples * size), next(w.size()), uv(2 * w.size()), all(frames * uv.size());
   for (std::size_t s = 0; s < samples; ++s) {
     const Key own = split(key, s, samples);
     std::vector<double> field(size);
@@ -47,8 +47,10 @@ std::vector<Real> vorticity_flows(const FlowData& options, Key key, const Exec& 
     for (std::size_t i = 0; i < size; ++i) w[s * size + i] = static_cast<Real>(scale * field[i]);
   }
   for (int t = -options.warmup; t < options.frames; ++t) {
+    if (t >= 0) flow.velocity(options.samples, w.data(), uv.data());
     for (std::size_t s = 0; t >= 0 && s < samples; ++s)
-      std::copy_n(w.data() + s * size, size, all.data() + (s * frames + static_cast<std::size_t>(t)) * size);
+      std::copy_n(uv.data() + s * 2 * size, 2 * size,
+                  all.data() + (s * frames + static_cast<std::size_t>(t)) * 2 * size);
     flow.forward(options.samples, w.data(), next.data());
     w.swap(next);
   }

@@ -13,7 +13,7 @@
 namespace fieldstep::train {
 
 /// Incompressible flow in a periodic square of side 2 pi, by its vorticity: state (1, N, N), y then x.
-///   w_t + J(psi, w) = viscosity Laplacian(w),  -Laplacian(psi) = w,  u = psi_y, v = -psi_x
+///   w_t = J(psi, w) + viscosity Laplacian(w),  -Laplacian(psi) = w,  u = psi_y, v = -psi_x
 /// Finite differences of second order with Arakawa's Jacobian, which conserves energy and enstrophy, and Runge-Kutta
 /// steps of dt, `substeps` of them a step. That Jacobian is cyclic, sum a J(b, c) = sum b J(c, a), and the solution of
 /// Poisson's equation symmetric: of them the adjoint is made.
@@ -70,6 +70,25 @@ class VorticityFlow {
     });
   }
 
+  /// The velocity of the flow, (samples, 2, N, N): u along x, then v along y, by central differences of psi.
+  void velocity(int samples, const Real* w, Real* uv) {
+    check(samples);
+    for_ranges(exec_, samples, [=, this](int begin, int end) {
+      const Real half = static_cast<Real>(.5 / spacing);
+      for (int s = begin; s < end; ++s) {
+        const Workspace own(*this, s);
+        solve(own, w + at(s) * size, own.psi);
+        Real *u = uv + at(s) * 2 * size, *v = u + size;
+        for (int i = 0; i < N; ++i)
+          for (int j = 0; j < N; ++j) {
+            const auto psi = [&](int y, int x) { return own.psi[(y + N) % N * N + (x + N) % N]; };
+            u[i * N + j] = half * (psi(i + 1, j) - psi(i - 1, j));
+            v[i * N + j] = -half * (psi(i, j + 1) - psi(i, j - 1));
+          }
+      }
+    });
+  }
+
   /// du = (d next / d w)^T g, with the substeps' states computed once more.
   void vjp(int samples, const Real* w, const Real* g, Real* dw) {
     check(samples);
@@ -112,15 +131,15 @@ class VorticityFlow {
     if (samples > batch_) fail_usage("VorticityFlow: found ", samples, " samples, made for ", batch_);
   }
 
-  /// k = -J(psi(w), w) + viscosity Laplacian(w)
+  /// k = J(psi(w), w) + viscosity Laplacian(w)
   auto slope(const Workspace& own) const {
     return [this, own](const Real* w, Real* k) {
       solve(own, w, own.psi);
       jacobian(own.psi, w, k);
-      add_diffusion(w, k, Real(-1));
+      add_diffusion(w, k);
     };
   }
-  /// to = -(J(g, psi) + Poisson(J(w, g))) + viscosity Laplacian(g)
+  /// to = J(g, psi) + Poisson(J(w, g)) + viscosity Laplacian(g)
   auto slope_adjoint(const Workspace& own) const {
     return [this, own](const Real* w, const Real* g, Real* to) {
       solve(own, w, own.psi);
@@ -128,18 +147,18 @@ class VorticityFlow {
       solve(own, own.other, to);
       jacobian(g, own.psi, own.other);
       for (std::size_t i = 0; i < size; ++i) to[i] += own.other[i];
-      add_diffusion(g, to, Real(-1));
+      add_diffusion(g, to);
     };
   }
 
-  /// k = sign k + viscosity Laplacian(w)
-  void add_diffusion(const Real* w, Real* k, Real sign) const {
+  /// k += viscosity Laplacian(w)
+  void add_diffusion(const Real* w, Real* k) const {
     const Real factor = static_cast<Real>(options_.viscosity / (spacing * spacing));
     for (int i = 0; i < N; ++i) {
       const Real *mid = w + i * N, *up = w + (i == 0 ? N - 1 : i - 1) * N, *down = w + (i == N - 1 ? 0 : i + 1) * N;
       Real* to = k + i * N;
       const auto point = [&](int j, int left, int right) {
-        to[j] = sign * to[j] + factor * (up[j] + down[j] + mid[left] + mid[right] - 4 * mid[j]);
+        to[j] += factor * (up[j] + down[j] + mid[left] + mid[right] - 4 * mid[j]);
       };
       point(0, N - 1, 1);
       for (int j = 1; j < N - 1; ++j) point(j, j - 1, j + 1);

@@ -1,6 +1,6 @@
 // A small emulator learns a flow and forecasts one that it never saw: 03_train_vortices [UPDATES [FOLDER]]
 // The solver of the library makes decaying vortices; a convolutional net of 5 layers learns what changes between two
-// frames of the velocity, first one step ahead, then rolled out. 2500 updates take about two minutes on two cores.
+// frames of the velocity, first one step ahead, then rolled out. 1800 updates take about two minutes on two cores.
 // FOLDER receives a picture of truth, forecast and error, and the error over time beside the forecast that nothing
 // changes.
 #include <fieldstep/embed/net_stepper.hpp>
@@ -54,7 +54,7 @@ struct Progress {
 };
 
 int main(int argc, char* argv[]) try {
-  const long updates = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 2500;
+  const long updates = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 1800;
   const std::filesystem::path folder = argc > 2 ? argv[2] : "vortices";
   if (updates < 10) fail_usage("wanted: 03_train_vortices [UPDATES [FOLDER]] with at least 10 updates");
   const Kokkos::ScopeGuard kokkos(Kokkos::InitializationSettings().set_disable_warnings(true));

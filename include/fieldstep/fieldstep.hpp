@@ -1,6 +1,6 @@
 #pragma once
 // Everything that needs Kokkos, Boost.Hana and Eigen alone: convenient for a first try; the specific headers compile
-// faster. Headers of the optional components (fieldstep::hdf5, png, flax, json) are included by their own names only.
+// faster. Headers of the optional components (fieldstep::hdf5, png, flax, json, mpi) are included by their own names only.
 #include <fieldstep/version.hpp>
 
 #include <fieldstep/blocks/attention.hpp>
@@ -8,6 +8,7 @@
 #include <fieldstep/blocks/batch_norm.hpp>
 #include <fieldstep/blocks/conditional_layer_norm.hpp>
 #include <fieldstep/blocks/continuous_position_bias.hpp>
+#include <fieldstep/blocks/conv_layer.hpp>
 #include <fieldstep/blocks/convnext_block.hpp>
 #include <fieldstep/blocks/drop_path.hpp>
 #include <fieldstep/blocks/hmlp_output.hpp>
@@ -18,10 +19,12 @@
 #include <fieldstep/blocks/log_position_bias.hpp>
 #include <fieldstep/blocks/mlp.hpp>
 #include <fieldstep/blocks/norm_backward.hpp>
+#include <fieldstep/blocks/normed_mlp.hpp>
 #include <fieldstep/blocks/patch_embedding.hpp>
 #include <fieldstep/blocks/patch_merging.hpp>
 #include <fieldstep/blocks/patch_recovery.hpp>
 #include <fieldstep/blocks/patch_unmerging.hpp>
+#include <fieldstep/blocks/planar_conv_layer.hpp>
 #include <fieldstep/blocks/relative_position_bias.hpp>
 #include <fieldstep/blocks/resnet_block.hpp>
 #include <fieldstep/blocks/rms_instance_norm.hpp>
@@ -39,6 +42,7 @@
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/core/exec.hpp>
 #include <fieldstep/core/init.hpp>
+#include <fieldstep/core/init_equinox.hpp>
 #include <fieldstep/core/metrics.hpp>
 #include <fieldstep/core/name.hpp>
 #include <fieldstep/core/packed.hpp>
@@ -53,6 +57,7 @@
 #include <fieldstep/embed/emulator.hpp>
 #include <fieldstep/embed/history.hpp>
 #include <fieldstep/embed/model_stepper.hpp>
+#include <fieldstep/embed/net_stepper.hpp>
 #include <fieldstep/embed/network.hpp>
 #include <fieldstep/embed/registry.hpp>
 #include <fieldstep/embed/trainable_model.hpp>
@@ -76,6 +81,7 @@
 #include <fieldstep/io/pickle_machine.hpp>
 #include <fieldstep/io/recognise.hpp>
 #include <fieldstep/io/tensor_file.hpp>
+#include <fieldstep/io/tidhy_keys.hpp>
 #include <fieldstep/io/torch_checkpoint.hpp>
 #include <fieldstep/io/vti.hpp>
 #include <fieldstep/io/zip.hpp>
@@ -84,20 +90,38 @@
 #include <fieldstep/models/avit_expand.hpp>
 #include <fieldstep/models/avit_training.hpp>
 #include <fieldstep/models/avit_variants.hpp>
+#include <fieldstep/models/conv_net.hpp>
+#include <fieldstep/models/dense_net.hpp>
+#include <fieldstep/models/residual_conv_net.hpp>
 #include <fieldstep/models/scot.hpp>
 #include <fieldstep/models/scot_training.hpp>
 #include <fieldstep/models/scot_variants.hpp>
+#include <fieldstep/models/tidhy.hpp>
+#include <fieldstep/models/tidhy_inference.hpp>
+#include <fieldstep/models/tidhy_init.hpp>
+#include <fieldstep/models/tidhy_objective.hpp>
+#include <fieldstep/models/tidhy_prediction.hpp>
+#include <fieldstep/models/tidhy_record.hpp>
+#include <fieldstep/models/tidhy_regularisation.hpp>
+#include <fieldstep/models/tidhy_training.hpp>
+#include <fieldstep/models/tidhy_variants.hpp>
 
+#include <fieldstep/ops/activation.hpp>
 #include <fieldstep/ops/add.hpp>
 #include <fieldstep/ops/attention.hpp>
 #include <fieldstep/ops/attention_backward.hpp>
 #include <fieldstep/ops/attention_backward_naive.hpp>
 #include <fieldstep/ops/conv2d.hpp>
+#include <fieldstep/ops/conv_naive.hpp>
+#include <fieldstep/ops/conv_targets.hpp>
 #include <fieldstep/ops/depthwise_conv.hpp>
 #include <fieldstep/ops/dropout.hpp>
 #include <fieldstep/ops/epilogues.hpp>
+#include <fieldstep/ops/frame.hpp>
 #include <fieldstep/ops/framed_conv.hpp>
 #include <fieldstep/ops/gelu_backward.hpp>
+#include <fieldstep/ops/image_conv.hpp>
+#include <fieldstep/ops/image_conv_gradient.hpp>
 #include <fieldstep/ops/layer_norm.hpp>
 #include <fieldstep/ops/layer_norm_backward.hpp>
 #include <fieldstep/ops/layer_scale.hpp>
@@ -108,8 +132,12 @@
 #include <fieldstep/ops/nested_patches.hpp>
 #include <fieldstep/ops/partial_sums.hpp>
 #include <fieldstep/ops/patches.hpp>
+#include <fieldstep/ops/planar_conv.hpp>
 #include <fieldstep/ops/pointwise.hpp>
 #include <fieldstep/ops/resample.hpp>
+#include <fieldstep/ops/small_dense.hpp>
+#include <fieldstep/ops/small_svd.hpp>
+#include <fieldstep/ops/spectrum.hpp>
 #include <fieldstep/ops/standardise.hpp>
 #include <fieldstep/ops/standardise_backward.hpp>
 #include <fieldstep/ops/statistics.hpp>
@@ -143,6 +171,8 @@
 #include <fieldstep/train/corrector.hpp>
 #include <fieldstep/train/decayed_weights.hpp>
 #include <fieldstep/train/ema.hpp>
+#include <fieldstep/train/evaluation.hpp>
+#include <fieldstep/train/flow_data.hpp>
 #include <fieldstep/train/general_trainer.hpp>
 #include <fieldstep/train/loss/channel_groups.hpp>
 #include <fieldstep/train/loss/composite.hpp>
@@ -158,6 +188,7 @@
 #include <fieldstep/train/loss/rmse.hpp>
 #include <fieldstep/train/loss/sample_loss.hpp>
 #include <fieldstep/train/method.hpp>
+#include <fieldstep/train/metric.hpp>
 #include <fieldstep/train/minibatch.hpp>
 #include <fieldstep/train/optimizer/adagrad.hpp>
 #include <fieldstep/train/optimizer/adam.hpp>
@@ -175,9 +206,17 @@
 #include <fieldstep/train/parameter_groups.hpp>
 #include <fieldstep/train/parameter_rules.hpp>
 #include <fieldstep/train/permutation.hpp>
+#include <fieldstep/train/reference/advection.hpp>
+#include <fieldstep/train/reference/burgers.hpp>
+#include <fieldstep/train/reference/diffusion.hpp>
+#include <fieldstep/train/reference/lorenz.hpp>
+#include <fieldstep/train/reference/periodic_rows.hpp>
+#include <fieldstep/train/reference/runge_kutta.hpp>
+#include <fieldstep/train/reference/vorticity.hpp>
 #include <fieldstep/train/regression.hpp>
 #include <fieldstep/train/rollout.hpp>
 #include <fieldstep/train/rollout_objective.hpp>
+#include <fieldstep/train/sample_data.hpp>
 #include <fieldstep/train/schedule.hpp>
 #include <fieldstep/train/schedule/mpp.hpp>
 #include <fieldstep/train/schedule/poseidon.hpp>

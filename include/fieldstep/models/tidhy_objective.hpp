@@ -1,4 +1,5 @@
 #pragma once
+#include <fieldstep/core/random.hpp>
 #include <fieldstep/models/tidhy_record.hpp>
 #include <fieldstep/models/tidhy_regularisation.hpp>
 
@@ -19,6 +20,8 @@ struct TidhyTrainingOptions {
   bool grad_norm = false;              ///< tasks are balanced by the norms of their gradients (GradNorm, first order)
   double grad_alpha = 1.5, lr_weights = .025, weight_decay = 0;  ///< of the balancing
   bool carry_state = false;  ///< a batch goes on with the latents that the last one ended with
+  double r2_init_std = 0;    ///< r2 starts at normal draws of this deviation: a way out of a dead start
+  Key r2_init_key{};
 };
 
 /// TiDHy as the objective of a training (train::Objective): minibatch i are `batch` consecutive sequences of the data,
@@ -52,6 +55,10 @@ class TidhyObjective {
     std::fill_n(weights_.data(), weights_.size(), Real(0));
     clear_gradient();
     balance_.fill(1);
+    for (std::size_t i = 0; options.r2_init_std > 0 && i < r2_state_.size(); ++i)
+      r2_state_[i] = static_cast<Real>(options.r2_init_std *
+                                       static_cast<double>(random_normal(random_bits(options.r2_init_key, i, 0))));
+    r2_start_ = r2_state_;
   }
 
   static ParamTable table() { return Net::table(); }
@@ -79,7 +86,7 @@ class TidhyObjective {
     const Real* X = X_ + static_cast<std::size_t>(i % per_epoch_ * batch_) * static_cast<std::size_t>(time_) * Net::D;
     const bool carried = options_.carry_state;
     training_.infer(options_.inference, batch_, time_, X, carried ? r_state_.data() : nullptr,
-                    carried ? r2_state_.data() : nullptr);
+                    carried ? r2_state_.data() : r2_start_.data());
     std::copy_n(training_.r(time_ - 1), r_state_.size(), r_state_.data());
     std::copy_n(training_.r2(time_ - 1), r2_state_.size(), r2_state_.data());
     updated_ = true;
@@ -180,7 +187,7 @@ class TidhyObjective {
   TidhyTrainingOptions options_;
   TidhyTraining<Net, Exec> training_;
   Arena<Real> weights_, gradient_, of_task_;
-  std::vector<Real> r_state_, r2_state_;
+  std::vector<Real> r_state_, r2_state_, r2_start_;
   TidhyLosses losses_;
   std::array<double, tasks> balance_{}, first_{-1};
   bool updated_ = false;

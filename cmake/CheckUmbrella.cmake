@@ -5,7 +5,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/Headers.cmake")
 
 set(wanted "#pragma once
 // Everything that needs Kokkos, Boost.Hana and Eigen alone: convenient for a first try; the specific headers compile
-// faster. Headers of the optional components (fieldstep::hdf5, png, flax, json, mpi) are included by their own names only.
+// faster. Headers of the optional components (fieldstep::hdf5, png, ...) are included by their own names only.
 #include <fieldstep/version.hpp>
 ")
 set(room)

@@ -10,8 +10,8 @@
 #include <fieldstep/train/pairs.hpp>
 #include <fieldstep/train/parameter_rules.hpp>
 #include <fieldstep/train/permutation.hpp>
-#include <fieldstep/train/schedule/poseidon.hpp>
 #include <fieldstep/train/regression.hpp>
+#include <fieldstep/train/schedule/poseidon.hpp>
 #include <fieldstep/train/trainer.hpp>
 
 #include <algorithm>

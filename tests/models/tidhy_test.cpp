@@ -91,7 +91,8 @@ TEMPLATE_TEST_CASE("Tidhy: gradients at constant latents agree with central diff
   const Arena<double> weights = constant<double>(Net::arena_size, 0), gradient = constant<double>(Net::arena_size, 0);
   initialise_tidhy<Net>(weights.data(), make_key(3));
   const Arena<double> moved = drawn<double>("tidhy/temporal", static_cast<std::size_t>(Net::M * Net::matrix), 0, .3);
-  for (std::size_t i = 0; i < moved.size(); ++i) weights.data()[i] += moved.data()[i];  // from where cosines have a kink
+  for (std::size_t i = 0; i < moved.size(); ++i)
+    weights.data()[i] += moved.data()[i];  // from where cosines have a kink
   const TidhyTrainingOptions options = few_iterations();
   const auto w = bind<typename Net::Weights>(static_cast<const double*>(weights.data()));
   const auto dw = bind<typename Net::Gradient>(gradient.data());

@@ -1,5 +1,6 @@
 # fieldstep_add_model(TARGET FAMILY avit VARIANT Ti|S|B|L GRID HEIGHTxWIDTH FRAMES n FIELDS n)
 # fieldstep_add_model(TARGET FAMILY poseidon VARIANT T|S|B|L GRID HEIGHTxWIDTH FIELDS n [OUT_CHANNELS n])
+# fieldstep_add_model(TARGET FAMILY conv NETWORK "Conv;hidden;depth;activation" GRID HEIGHTxWIDTH FIELDS n [PADDING zero])
 # compiles one static network into TARGET, in a translation unit of its own, and lists it in embed::compiled_models().
 # An own variant restates what differs from the published ones' defaults:
 #   fieldstep_add_model(solver FAMILY avit VARIANT micro EMBED_DIM 32 HEADS 2 BLOCKS 2 STATES 12 GRID 64x64 FRAMES 4 FIELDS 1)
@@ -7,7 +8,8 @@
 #                       WINDOW 8 IMAGE_SIZE 64 GRID 64x64 FIELDS 4)
 # avit: EMBED_DIM HEADS BLOCKS STATES BIAS; poseidon: EMBED_DIM DEPTHS HEADS SKIP_BLOCKS PATCH WINDOW IMAGE_SIZE
 # MLP_RATIO LAYER_NORM_EPS OUT_CHANNELS RESIDUAL convnext|resnet UNCONDITIONED ABSOLUTE_POSITIONS MASK_TOKEN NO_QKV_BIAS
-# LEARN_RESIDUAL. TRAINABLE adds the passes of training, which take a while to compile.
+# LEARN_RESIDUAL. TRAINABLE adds the passes of training, which take a while to compile; FAMILY conv has them always.
+# conv: APEBench's descriptions, also Res;hidden;blocks;activation, with the activations relu, tanh, gelu, identity; PADDING periodic|zero|replicate.
 
 set(fieldstep_models_dir "${CMAKE_CURRENT_LIST_DIR}")
 
@@ -17,8 +19,11 @@ set(fieldstep_poseidon_keys EMBED_DIM DEPTHS HEADS SKIP_BLOCKS PATCH WINDOW IMAG
                             RESIDUAL)
 set(fieldstep_poseidon_flags UNCONDITIONED ABSOLUTE_POSITIONS MASK_TOKEN NO_QKV_BIAS LEARN_RESIDUAL)
 
+set(fieldstep_conv_keys NETWORK PADDING)
+set(fieldstep_conv_flags)
+
 function(fieldstep_add_model target)
-  set(keys FAMILY VARIANT GRID FIELDS ${fieldstep_avit_keys} ${fieldstep_poseidon_keys})
+  set(keys FAMILY VARIANT GRID FIELDS ${fieldstep_avit_keys} ${fieldstep_poseidon_keys} ${fieldstep_conv_keys})
   list(REMOVE_DUPLICATES keys)
   cmake_parse_arguments(PARSE_ARGV 1 model "TRAINABLE;${fieldstep_poseidon_flags}" "${keys}" "")
   if(model_UNPARSED_ARGUMENTS)
@@ -31,11 +36,11 @@ function(fieldstep_add_model target)
       endif()
     endforeach()
   endmacro()
-  require(FAMILY VARIANT GRID FIELDS)
-  if(NOT model_FAMILY MATCHES "^(avit|poseidon)$")
-    message(FATAL_ERROR "fieldstep_add_model: FAMILY is ${model_FAMILY}, wanted avit or poseidon")
+  require(FAMILY GRID FIELDS)
+  if(NOT model_FAMILY MATCHES "^(avit|poseidon|conv)$")
+    message(FATAL_ERROR "fieldstep_add_model: FAMILY is ${model_FAMILY}, wanted avit, poseidon or conv")
   endif()
-  foreach(key IN LISTS fieldstep_avit_keys fieldstep_poseidon_keys fieldstep_poseidon_flags)
+  foreach(key IN LISTS fieldstep_avit_keys fieldstep_poseidon_keys fieldstep_poseidon_flags fieldstep_conv_keys)
     if(model_${key} AND NOT key IN_LIST fieldstep_${model_FAMILY}_keys AND NOT key IN_LIST fieldstep_${model_FAMILY}_flags)
       message(FATAL_ERROR "fieldstep_add_model: ${key} is nothing that FAMILY ${model_FAMILY} has")
     endif()
@@ -88,9 +93,9 @@ std::vector<ModelEntry> compiled_models() { return {compiled::$<JOIN:${models},(
   endif()
 endfunction()
 
-# Both: from model_<KEY> of the call to the template, its base class and constants, and the unit's name.
+# All: from model_<KEY> of the call to the template, its base class and constants, and the unit's name.
 macro(fieldstep_avit_model)
-  require(FRAMES)
+  require(VARIANT FRAMES)
   if(model_VARIANT MATCHES "^(Ti|S|B|L)$")
     set(base "Avit${model_VARIANT}")
   elseif(DEFINED model_EMBED_DIM AND DEFINED model_HEADS AND DEFINED model_BLOCKS)
@@ -112,6 +117,7 @@ macro(fieldstep_avit_model)
 endmacro()
 
 macro(fieldstep_poseidon_model)
+  require(VARIANT)
   if(model_VARIANT MATCHES "^(T|S|B|L)$")
     set(base "Poseidon${model_VARIANT}")
   elseif(DEFINED model_EMBED_DIM AND DEFINED model_DEPTHS AND DEFINED model_HEADS AND DEFINED model_SKIP_BLOCKS)
@@ -147,4 +153,37 @@ macro(fieldstep_poseidon_model)
   string(MD5 hash "${restated}")
   string(SUBSTRING ${hash} 0 6 hash)
   set(identifier "poseidon_${model_VARIANT}_${model_HEIGHT}x${model_WIDTH}x${model_FIELDS}_${hash}")
+endmacro()
+
+macro(fieldstep_conv_model)
+  require(NETWORK)
+  if(NOT model_NETWORK MATCHES "^(Conv|Res);([0-9]+);([0-9]+);(relu|tanh|gelu|identity)$")
+    message(FATAL_ERROR "fieldstep_add_model: NETWORK is ${model_NETWORK}, wanted Conv;hidden;depth;activation or Res;hidden;blocks;activation with relu, tanh, gelu or identity")
+  endif()
+  set(kind ${CMAKE_MATCH_1})
+  set(hidden ${CMAKE_MATCH_2})
+  set(depth ${CMAKE_MATCH_3})
+  string(SUBSTRING ${CMAKE_MATCH_4} 0 1 first)
+  string(SUBSTRING ${CMAKE_MATCH_4} 1 -1 rest)
+  string(TOUPPER ${first} first)
+  string(APPEND restated "\n  static constexpr int channels = ${model_FIELDS}, hidden = ${hidden};")
+  if(kind STREQUAL "Conv")
+    math(EXPR layers "${depth} + 1")
+    string(APPEND restated "\n  static constexpr int layers = ${layers};")
+    set(network_type ConvNet)
+    set(network_header conv_net.hpp)
+  else()
+    string(APPEND restated "\n  static constexpr int blocks = ${depth};")
+    set(network_type ResidualConvNet)
+    set(network_header residual_conv_net.hpp)
+  endif()
+  string(APPEND restated "\n  using Activation = ops::${first}${rest};")
+  set(base ${network_type}Defaults)
+  set(network_name "${model_NETWORK}")
+  if(DEFINED model_PADDING AND NOT model_PADDING STREQUAL "periodic")
+    string(APPEND restated "\n  static constexpr auto padding = ops::Padding::${model_PADDING};")
+    string(APPEND network_name "\\;${model_PADDING}")
+  endif()
+  set(template conv_model)
+  string(REPLACE ";" "_" identifier "${network_name}_${model_HEIGHT}x${model_WIDTH}x${model_FIELDS}")
 endmacro()

@@ -9,6 +9,7 @@ void add_info(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_forecast(CLI::App& app);
+void add_evaluate(CLI::App& app);
 void add_train(CLI::App& app);
 void add_bench(CLI::App& app);
 

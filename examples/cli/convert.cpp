@@ -39,7 +39,10 @@ std::map<std::string, std::string> metadata_of(const io::TensorFile& file, const
 ModelEntry merged_into(const Wanted& wanted, Network network) {
   const std::vector<ModelEntry> entries = fitting(wanted);
   if (!entries.empty()) return entries.front();
-  const bool same_family = wanted.name.starts_with(network.sizes.family == "mpp" ? "avit-" : "poseidon-");
+  const std::string& family = network.sizes.family;
+  const bool same_family = wanted.name.starts_with(family == "mpp"    ? "avit-"
+                                                   : family == "conv" ? (network.sizes.blocks > 0 ? "Res;" : "Conv;")
+                                                                      : "poseidon-");
   io::Recognised& sizes = network.sizes;
   if (wanted.fields > 0 && sizes.num_out_channels == sizes.num_channels) sizes.num_out_channels = wanted.fields;
   if (wanted.fields > 0) sizes.num_channels = wanted.fields;

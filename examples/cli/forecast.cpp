@@ -1,4 +1,5 @@
 #include <examples/cli/commands.hpp>
+#include <examples/cli/forecast_model.hpp>
 #include <examples/cli/forecast_result.hpp>
 #include <examples/cli/interruption.hpp>
 #include <examples/cli/machine.hpp>
@@ -36,52 +37,6 @@ struct Options {
 };
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// Refuses frames that no network of this family can read.
-void check_grid(const Options& options, const io::Recognised& network, const io::DatasetInfo& info) {
-  const bool scot = network.family == "poseidon";
-  const auto patch = scot ? static_cast<int>(network.patch_size) : 16;
-  if (info.height % patch != 0 || info.width % patch != 0)
-    fail(options.data, ": frames have ", info.height, "x", info.width, " points, wanted multiples of ", patch);
-  if (!scot) return;
-  const int halvings = static_cast<int>(network.depths.size()) - 1, least = 2 * patch << halvings;
-  if (std::min(info.height, info.width) < least)
-    fail(options.data, ": frames have ", info.height, "x", info.width, " points, wanted at least ", least,
-         " a side: the coarsest of ", halvings + 1, " resolutions needs windows of 2x2 tokens");
-}
-
-/// The compiled-in model for these weights and this file: the one that reads the most frames the file can give.
-ModelEntry model_for(const Options& options, const Network& network, const io::DatasetInfo& info) {
-  const io::Recognised& weights = network.sizes;
-  check_grid(options, weights, info);
-  const std::size_t channels = (info.inputs.empty() ? info.fields : info.inputs).size();
-  if (weights.family == "poseidon" && static_cast<std::size_t>(weights.num_channels) != channels)
-    fail(options.data, ": ", info.name, " has ", counted(channels, "channel"), ", the weights are for ",
-         weights.num_channels, "; fieldstep convert --merge starts the layers that differ anew, for fine-tuning");
-  if (weights.family == "poseidon" && static_cast<std::size_t>(weights.num_out_channels) > info.fields.size())
-    fail(options.data, ": ", info.name, " has ", info.fields.size(), " fields, the weights forecast ",
-         weights.num_out_channels);
-  const Wanted wanted{.name = options.model,
-                      .grid = std::to_string(info.height) + "x" + std::to_string(info.width),
-                      .frames = options.frames,
-                      .fields = static_cast<int>(channels)};
-  if (!options.model.empty()) {
-    const std::vector<ModelEntry> named = fitting({.name = options.model, .grid = {}});
-    const auto is_of_them = [&](const ModelEntry& entry) { return recognise(entry).text() == weights.text(); };
-    if (!named.empty() && std::ranges::none_of(named, is_of_them))
-      fail(options.weights, ": holds weights of ", weights.text(), ", wanted ", recognise(named.front()).text());
-  }
-  std::vector<ModelEntry> entries = fitting(wanted, network);
-  if (entries.empty()) refuse_unlisted(wanted, network);
-
-  const auto frames_of = [](const ModelEntry& entry) { return static_cast<std::size_t>(entry.frames); };
-  const std::size_t fewest = std::ranges::min(entries, {}, frames_of).frames;
-  const std::size_t there = info.frames - std::min(info.frames, options.start);
-  if (there < fewest)
-    fail(options.data, ": has ", there, " frames from frame ", options.start, " on, the model reads ", fewest);
-  std::erase_if(entries, [&](const ModelEntry& entry) { return frames_of(entry) > there; });
-  return std::ranges::max(entries, {}, frames_of);
-}
 
 /// Lines about what a forecast is made of and its network did not see in training.
 std::vector<std::string> doubts(const ModelEntry& entry, const Network& network, const io::DatasetInfo& info,
@@ -229,7 +184,12 @@ void run(Options options) {
   const io::DatasetInfo& info = data.info();
   const io::TensorFile weights = open_weights(options.weights);
   const Network network = network_of(weights, options.weights);
-  const ModelEntry entry = model_for(options, network, info);
+  const ModelEntry entry = model_for({.weights = options.weights,
+                                      .data = options.data,
+                                      .model = options.model,
+                                      .frames = options.frames,
+                                      .start = options.start},
+                                     network, info);
   check_times(options, entry);
   if (options.samples > 1 && options.samples > info.samples - std::min(info.samples, options.sample))
     fail_usage("--samples: found ", options.samples, ", but ", options.data, " has ", info.samples,

@@ -43,6 +43,13 @@ Json json_of(const io::Recognised& network) {
             {"use_absolute_embeddings", network.absolute_positions},
             {"qkv_bias", network.qkv_bias},
             {"mlp_ratio", network.mlp_ratio}};
+  if (network.family == "conv")
+    return {{"layers", network.layers},
+            {"blocks", network.blocks},
+            {"hidden", network.embed_dim},
+            {"kernel", network.kernel},
+            {"num_channels", network.num_channels},
+            {"num_out_channels", network.num_out_channels}};
   return {{"variant", network.variant}, {"embed_dim", network.embed_dim}, {"heads", network.heads},
           {"blocks", network.blocks},   {"states", network.states},       {"bias", network.bias}};
 }
@@ -80,7 +87,8 @@ void print_training(const ModelEntry& entry, int batch) {
             << counted(static_cast<std::size_t>(entry.frames), "frame") << " and "
             << counted(static_cast<std::size_t>(entry.fields), "field");
   if (!entry.make_trainable) {
-    std::cout << ": for inference only\n";
+    std::cout << (entry.make_stepper ? ": trained over rollouts (fieldstep train --method)\n"
+                                     : ": for inference only\n");
     return;
   }
   std::cout << ", training on " << counted(static_cast<std::size_t>(batch), "sample")
@@ -189,7 +197,8 @@ void run(Options options) {
   if (!options.subject.empty()) {
     const auto& known = embed::compiled_models();
     if (std::ranges::none_of(known, [&](const ModelEntry& e) { return e.name == options.subject; }) &&
-        !options.subject.starts_with("avit-") && !options.subject.starts_with("poseidon-"))
+        !options.subject.starts_with("avit-") && !options.subject.starts_with("poseidon-") &&
+        options.subject.find(';') == std::string::npos)
       fail(options.subject, ": is neither a weight file nor a compiled-in model");
     options.model.name = options.subject;
   }

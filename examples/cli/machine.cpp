@@ -62,7 +62,8 @@ Kokkos::InitializationSettings settings_for(int threads) {
 
 }  // namespace
 
-KokkosThreads::KokkosThreads(int threads) : guard_(settings_for(threads)) {
+KokkosThreads::KokkosThreads(int threads) {
+  if (!Kokkos::is_initialized()) guard_.emplace(settings_for(threads));
   const int running = workers(Kokkos::DefaultHostExecutionSpace());
   if (threads > 0 && running != threads)
     fail_usage("--threads: found ", threads, ", but this program was built to run on ", running);

@@ -1,16 +1,18 @@
 #pragma once
 #include <Kokkos_Core.hpp>
+#include <optional>
 
 /// What the program asks of the machine it runs on.
 namespace fieldstep::cli {
 
-/// Kokkos while this lives: with exactly this number of threads, or with its own default for 0.
+/// Kokkos while this lives: with exactly this number of threads, or with its own default for 0. Within the life of
+/// another one it only checks the number.
 class KokkosThreads {
  public:
   explicit KokkosThreads(int threads);
 
  private:
-  Kokkos::ScopeGuard guard_;
+  std::optional<Kokkos::ScopeGuard> guard_;
 };
 
 /// Largest resident memory of this process so far; 0 where the system does not tell.

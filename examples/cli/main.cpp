@@ -24,8 +24,9 @@ int complain(const char* sentence, int code) {
 int main(int argc, char* argv[]) {
   using fieldstep::Fault;
   try {
-    CLI::App app("Neural emulators of physical fields: what is compiled in, weights, forecasts, training, speed.",
-                 "fieldstep");
+    CLI::App app(
+        "Neural emulators of physical fields: what is compiled in, weights, forecasts, training, evaluation, speed.",
+        "fieldstep");
     app.set_version_flag("--version", version_text());
     app.footer("Exit codes: 0 done, 1 a file, a value or the machine stood in the way, 2 wrong usage.");
     app.require_subcommand(1);
@@ -34,6 +35,7 @@ int main(int argc, char* argv[]) {
     fieldstep::cli::add_compare(app);
     fieldstep::cli::add_forecast(app);
     fieldstep::cli::add_train(app);
+    fieldstep::cli::add_evaluate(app);
     fieldstep::cli::add_bench(app);
     try {
       app.parse(argc, argv);

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <iomanip>
+#include <regex>
 #include <sstream>
 
 namespace fieldstep::cli {
@@ -122,7 +123,34 @@ std::string poseidon_line(const Wanted& wanted, const Network& network) {
   return line;
 }
 
+/// Whether a name is the description of a small network, however it goes on.
+bool is_small(const std::string& name) {
+  return name.find(';') != name.npos || is_one_of(name, "Conv", "Res", "UNet", "Dil", "FNO", "MLP");
+}
+
+std::string conv_line(const Wanted& wanted, const Network& network) {
+  const io::Recognised& sizes = network.sizes;
+  std::string name = !wanted.name.empty() ? wanted.name : network.small;
+  if (name.empty())
+    name = sizes.blocks > 0 ? "Res;" + number(sizes.embed_dim) + ";" + number(sizes.blocks) + ";relu"
+                            : "Conv;" + number(sizes.embed_dim) + ";" +
+                                  number(std::max<std::int64_t>(sizes.layers - 1, 0)) + ";relu";
+  std::string padding;
+  if (std::ranges::count(name, ';') == 4) padding = name.substr(name.rfind(';') + 1), name.resize(name.rfind(';'));
+  const std::int64_t fields = wanted.fields > 0 ? wanted.fields : sizes.num_channels;
+  return "FAMILY conv NETWORK \"" + name + "\" GRID " + (wanted.grid.empty() ? "<height>x<width>" : wanted.grid) +
+         " FIELDS " + number(fields) + (padding.empty() ? "" : " PADDING " + padding);
+}
+
 }  // namespace
+
+void check_small_network(const std::string& description) {
+  static const std::regex known("(Conv|Res);[0-9]+;[0-9]+;(relu|tanh|gelu|identity)(;(zero|replicate))?");
+  if (!std::regex_match(description, known))
+    fail_usage("--network: found ", description,
+               ", wanted Conv;hidden;depth;activation or Res;hidden;blocks;activation with relu, tanh, gelu or "
+               "identity; APEBench's UNet, Dil, FNO and MLP do not exist here");
+}
 
 void Wanted::add_to(CLI::App& command) {
   command.add_option("--model", name, "Compiled-in model, such as avit-Ti (fieldstep info lists them)");
@@ -147,6 +175,7 @@ std::vector<ModelEntry> fitting(const Wanted& wanted, const Network& network) {
   std::vector<ModelEntry> entries = fitting(wanted);
   std::erase_if(entries, [&](const ModelEntry& entry) {
     if (recognise(entry).text() != network.sizes.text()) return true;
+    if (!network.small.empty() && entry.name != network.small) return true;
     if (!network.config) return false;
     // A grid that is not square cannot be resampled: the network works at its points.
     const io::ScotConfig& config = *network.config;
@@ -159,6 +188,7 @@ std::vector<ModelEntry> fitting(const Wanted& wanted, const Network& network) {
 
 Network network_of(const ModelEntry& entry) {
   Network network{.sizes = recognise(entry)};
+  if (network.sizes.family == "conv") network.small = entry.name;
   if (network.sizes.family == "poseidon") {
     network.config.emplace();
     network.config->window_size = entry.window, network.config->image_size = entry.image;
@@ -170,8 +200,12 @@ Network network_of(const ModelEntry& entry) {
 
 std::string model_line(const Wanted& wanted, const Network& network) {
   const bool poseidon = network.sizes.family == "poseidon" || wanted.name.starts_with("poseidon-");
+  const bool small = network.sizes.family == "conv" || is_small(wanted.name);
   return "fieldstep_add_model(fieldstep_program " +
-         (poseidon ? poseidon_line(wanted, network) : avit_line(wanted, network.sizes)) + ")";
+         (small      ? conv_line(wanted, network)
+          : poseidon ? poseidon_line(wanted, network)
+                     : avit_line(wanted, network.sizes)) +
+         ")";
 }
 
 ModelEntry choose(const Wanted& wanted) {
@@ -196,23 +230,23 @@ void refuse_unlisted(const Wanted& wanted, const Network& network) {
 
 void refuse_untrainable(const Wanted& wanted, const Network& network) {
   std::vector<ModelEntry> entries = embed::compiled_models();
-  std::erase_if(entries, [](const ModelEntry& entry) { return entry.make_trainable == nullptr; });
+  std::erase_if(entries, [](const ModelEntry& entry) { return !entry.make_trainable && !entry.make_stepper; });
   std::string text = "no " + wanted.name, line = model_line(wanted, network);
   if (wanted.fields > 0) text += " for " + counted(static_cast<std::size_t>(wanted.fields), "field");
   if (!wanted.grid.empty()) text += " on " + wanted.grid + " points";
-  line.insert(line.size() - 1, " TRAINABLE");
+  if (line.find("FAMILY conv") == line.npos) line.insert(line.size() - 1, " TRAINABLE");
   fail_usage(text, " that can be trained is compiled into this program, which has\n", listing(entries),
              "Add to examples/cli/CMakeLists.txt: ", line);
 }
 
 std::string listing(const std::vector<ModelEntry>& entries) {
   std::ostringstream text;
-  text << std::left << std::setw(14) << "  model" << std::right << std::setw(9) << "grid" << std::setw(8) << "frames"
+  text << std::left << std::setw(18) << "  model" << std::right << std::setw(9) << "grid" << std::setw(8) << "frames"
        << std::setw(8) << "fields" << std::setw(14) << "parameters" << std::setw(12) << "GFLOP/step" << std::setw(13)
        << "weights MiB" << std::setw(15) << "workspace MiB" << '\n';
   text << std::fixed;
   for (const ModelEntry& entry : entries)
-    text << "  " << std::left << std::setw(12) << entry.name << std::right << std::setw(9) << grid_text(entry)
+    text << "  " << std::left << std::setw(16) << entry.name << std::right << std::setw(9) << grid_text(entry)
          << std::setw(8) << entry.frames << std::setw(8) << entry.fields << std::setw(14) << param_count(entry.table)
          << std::setw(12) << std::setprecision(3) << 1e-9 * entry.flop(1) << std::setw(13) << std::setprecision(1)
          << to_mib(entry.weight_bytes) << std::setw(15) << to_mib(entry.workspace_bytes) << '\n';

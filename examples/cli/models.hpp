@@ -29,6 +29,7 @@ std::vector<ModelEntry> fitting(const Wanted& wanted);
 struct Network {
   io::Recognised sizes{};
   std::optional<io::ScotConfig> config{};  ///< what no shape tells, where the weights bring it
+  std::string small{};                     ///< the same of a small network: its description, Conv;32;4;relu
 };
 
 /// What is known of a compiled-in model's network.
@@ -48,6 +49,9 @@ ModelEntry choose(const Wanted& wanted);
 
 /// A line a model.
 std::string listing(const std::vector<ModelEntry>& entries);
+
+/// Refuses descriptions of small networks that are none: which exist, and what each number means.
+void check_small_network(const std::string& description);
 
 /// Sizes of a network, as its parameters tell.
 io::Recognised recognise(const ModelEntry& entry);

@@ -1,3 +1,4 @@
+#include <examples/cli/numbers.hpp>
 #include <examples/cli/optimizer.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/train/chain.hpp>
@@ -16,6 +17,7 @@
 #include <fieldstep/train/schedule/mpp.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace fieldstep::cli {
@@ -85,6 +87,45 @@ LearningRate make_schedule(const std::string& name, double rate, long warmup, lo
   if (!behind) fail_usage("--schedule: found ", name);
   if (warmup == 0) return behind;
   return [=](long t) { return t < warmup ? train::LinearDecay{0, rate, warmup}(t) : behind(t - warmup); };
+}
+
+std::optional<OptimizerText> parse_optimizer(const std::string& text) {
+  const std::vector<std::string> fields = fields_of(text);
+  if (fields.size() == 1) return std::nullopt;
+  const auto refuse = [&] [[noreturn]] { fail_usage("--optimizer: found ", text, ", wanted ", optimizer_text_form); };
+  const auto number = [&](std::size_t field) {
+    const std::optional<double> value = field < fields.size() ? read_number(fields[field]) : std::nullopt;
+    if (!value) refuse();
+    return *value;
+  };
+  const auto count = [&](std::size_t field) {
+    const double value = number(field);
+    if (value != std::floor(value) || value < 0 || value > 1e9) refuse();
+    return static_cast<long>(value);
+  };
+  OptimizerText optimizer{.name = fields[0], .updates = count(1), .schedule = {}};
+  const std::string kind = fields.size() > 2 ? fields[2] : "";
+  if (std::ranges::find(optimizer_names, optimizer.name) == optimizer_names.end() || optimizer.updates < 1) refuse();
+  if (kind == "constant" && fields.size() == 4) {
+    optimizer.schedule = train::Constant{number(3)};
+  } else if (kind == "exp" && fields.size() == 7) {
+    const std::string& staircase = fields[6];
+    if (staircase != "true" && staircase != "false" && staircase != "True" && staircase != "False") refuse();
+    optimizer.schedule = train::ExponentialDecay{.init = number(3),
+                                                 .steps = count(4),
+                                                 .rate = number(5),
+                                                 .staircase = staircase == "true" || staircase == "True"};
+  } else if (kind == "warmup_cosine" && fields.size() == 6) {
+    const train::WarmupCosine schedule{
+        .peak = number(4), .warmup = count(5), .total = optimizer.updates, .init = number(3)};
+    if (schedule.warmup >= schedule.total)
+      fail_usage("--optimizer: found ", schedule.warmup, " updates of warm-up in ", text, ", wanted fewer than all ",
+                 schedule.total);
+    optimizer.schedule = schedule;
+  } else {
+    refuse();
+  }
+  return optimizer;
 }
 
 train::ParameterGroups make_groups(const ModelEntry& entry, const GroupOptions& options) {

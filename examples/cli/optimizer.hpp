@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,6 +65,18 @@ AnyOptimizer make_optimizer(const std::string& name, const LearningRate& schedul
 /// The schedule of a run of `steps` updates, each of `accumulate` minibatches, with a linear warm-up from 0.
 LearningRate make_schedule(const std::string& name, double rate, long warmup, long steps, int accumulate,
                            bool adapts_rate);
+
+/// An optimizer with its run in one text, as APEBench has it: NAME;UPDATES;SCHEDULE;...
+struct OptimizerText {
+  std::string name;
+  long updates;
+  LearningRate schedule;
+};
+inline constexpr const char* optimizer_text_form =
+    "NAME;UPDATES;constant;RATE, NAME;UPDATES;exp;INIT;STEPS;FACTOR;STAIRCASE or "
+    "NAME;UPDATES;warmup_cosine;INIT;PEAK;WARMUP";
+/// "adam;10_000;warmup_cosine;0.0;1e-3;2_000"; nothing where the text is a name alone.
+std::optional<OptimizerText> parse_optimizer(const std::string& text);
 
 /// What the command line says of single parameters.
 struct GroupOptions {

@@ -24,9 +24,10 @@ struct Rollout {
   const std::vector<Step>& schedule;
   double limit = 0;  ///< largest value allowed in the file's units; 0: 1000 times the largest one read
   bool quiet = false;
+  bool guarded = true;  ///< whether the numbers are watched
 
   /// The forecasts (steps, fields, height, width) of one sample, in the file's units. Throws Error where one leaves the
-  /// finite numbers or the limit.
+  /// finite numbers or the limit, if it is guarded.
   std::vector<float> run(std::size_t sample, Timings& timings) const;
 
  private:

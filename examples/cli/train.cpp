@@ -1,7 +1,11 @@
 #include <examples/cli/commands.hpp>
 #include <examples/cli/interruption.hpp>
+#include <examples/cli/loss.hpp>
 #include <examples/cli/machine.hpp>
+#include <examples/cli/method_training.hpp>
+#include <examples/cli/references.hpp>
 #include <examples/cli/training.hpp>
+#include <examples/cli/training_options.hpp>
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/core/init.hpp>
@@ -31,62 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-struct Options {
-  Wanted model;
-  DataOptions data;
-  std::string checkpoint, output, optimizer = "adamw", schedule = "cosine", title;
-  double rate = 0, embedding_rate = 0, time_rate = 0;
-  double weight_decay = -1, max_norm = -1;  // below 0: the family's own
-  long steps = 0, epochs = 0, epoch_size = 0, warmup = 0, validate_every = 0, checkpoint_every = 0, patience = 0;
-  int batch = 4, accumulate = 1, threads = 0;
-  std::vector<std::string> frozen;
-  std::uint64_t seed = 0;
-  bool recompute = false, resume = false, json = false, quiet = false;
-
-  /// Everything that a run which goes on takes from its checkpoint, by the options' names.
-  void visit(const auto& show) {
-    show("--model", model.name), show("--frames", model.frames);
-    show("--data", data.files), show("--validation-data", data.validation_files), show("--problem", data.problem);
-    show("--labels", data.labels), show("--bcs", data.boundaries), show("--validation", data.validation);
-    show("--pair-step", data.pair_step), show("--pair-last", data.pair_last), show("--transitions", data.transitions);
-    show("--frames-per-unit", data.frames_per_unit), show("--data-memory", data.memory_mib);
-    show("--optimizer", optimizer), show("--schedule", schedule), show("--lr", rate), show("--warmup", warmup);
-    show("--lr-embedding", embedding_rate), show("--lr-time", time_rate), show("--weight-decay", weight_decay);
-    show("--clip", max_norm), show("--freeze", frozen);
-    show("--steps", steps), show("--epochs", epochs), show("--epoch-size", epoch_size);
-    show("--batch", batch), show("--accumulate", accumulate);
-    show("--validate-every", validate_every), show("--checkpoint-every", checkpoint_every);
-    show("--patience", patience), show("--seed", seed), show("--recompute", recompute), show("--title", title);
-  }
-};
-
-/// Of what a run is made that goes on, in checkpoints' metadata.
-const std::string options_key = "fieldstep.training.options", network_key = "fieldstep.training.network",
-                  start_key = "fieldstep.training.start";
-
-Json json_of(Options& options) {
-  Json json;
-  options.visit([&](const char* name, auto& value) { json[name] = value; });
-  return json;
-}
-
-/// Takes what the command line does not say from the checkpoint.
-void complete(Options& options, const CLI::App& command, const io::TensorFile& checkpoint, const fs::path& path) {
-  const auto found = checkpoint.metadata.find(options_key);
-  const Json saved = found == checkpoint.metadata.end() ? Json() : Json::parse(found->second, nullptr, false);
-  if (!saved.is_object())
-    fail(path.string(), ": does not say how the training was started, wanted a checkpoint of fieldstep train");
-  // Steps and epochs are two names of one wish.
-  const bool length_given = command.count("--steps") + command.count("--epochs") > 0;
-  options.visit([&](const std::string& name, auto& value) {
-    if (command.count(name) > 0 || ((name == "--steps" || name == "--epochs") && length_given)) return;
-    try {
-      saved.at(name).get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      fail(path.string(), ": does not say what ", name, " was");
-    }
-  });
-}
+using Options = TrainingOptions;
 
 /// The defaults that depend on other options.
 void settle(Options& options, bool scot) {
@@ -94,34 +43,6 @@ void settle(Options& options, bool scot) {
   if (options.rate == 0) options.rate = adapts ? 1 : options.checkpoint.empty() ? 5e-4 : 5e-5;
   if (options.weight_decay < 0) options.weight_decay = !decouples_decay(options.optimizer) ? 0 : scot ? 1e-6 : 1e-3;
   if (options.max_norm < 0) options.max_norm = scot ? 5 : 1;
-}
-
-/// Of a file that io::AtomicFile did not complete.
-bool is_leftover(const std::string& name) { return name.starts_with(".") && name.ends_with(".partial"); }
-
-/// Whether a run can be in the folder, and there is a checkpoint to go on from.
-bool has_checkpoint(const Options& options) {
-  const fs::path folder = options.output;
-  if (!fs::exists(folder)) return false;
-  if (!fs::is_directory(folder)) fail(options.output, ": is no folder");
-  const bool begun = fs::exists(folder / "last.safetensors");
-  if (begun && !options.resume)
-    fail(options.output, ": holds a training already (last.safetensors); --resume goes on with it");
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (!begun && name != "log.jsonl" && !is_leftover(name))
-      fail(options.output, ": holds ", name, " and no training, wanted a folder of its own");
-  }
-  return begun;
-}
-
-/// Makes the folder, or clears away what an earlier start was writing when it was killed.
-void prepare(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::exists(folder)) fs::create_directory(folder, error);
-  if (error) fail(folder.string(), ": cannot be created (", error.message(), ")");
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (is_leftover(entry.path().filename().string())) fs::remove(entry.path(), error);
 }
 
 /// Epochs, in minibatches, and the order of all of them.
@@ -172,20 +93,6 @@ train::Description identity(const Options& options, const TrainingData& data) {
           {"fieldstep.training.batch", std::to_string(options.batch) + " x " + std::to_string(options.accumulate)}};
 }
 
-/// Fills the weights with their start values and says what became of every parameter.
-std::string begin(const Options& options, TrainingNetworks& networks, Key key, train::Description& metadata) {
-  if (options.checkpoint.empty()) {
-    initialise(networks.table(), networks.weights(), key);
-    return std::to_string(networks.table().size()) + " initialised";
-  }
-  const io::TensorFile file = open_weights(options.checkpoint);
-  metadata["fieldstep.source"] = source_of(options.checkpoint);
-  const auto licence = file.metadata.find("fieldstep.licence");
-  metadata["fieldstep.licence"] =
-      licence == file.metadata.end() ? "not stated; that of the source holds" : licence->second;
-  return merge_weights(file, options.checkpoint, networks.table(), networks.weights(), key);
-}
-
 /// What is about to happen.
 void announce(const Options& options, const TrainingData& data, const Order& order, std::size_t passes,
               std::size_t moments, bool kept, const std::string& weights) {
@@ -233,16 +140,11 @@ Json summary(const Options& options, const TrainingData& data, const Order& orde
   return about;
 }
 
-void print(const Json& about, const fs::path& folder) {
-  const auto number = [&](const char* name) { return about[name].get<double>(); };
-  std::cout << about["model"].get<std::string>() << ": " << about["steps"] << " steps in " << number("seconds")
-            << " s, loss " << number("first_loss") << " at the first of this start, " << number("loss")
-            << " at the last";
-  if (about.contains("validation")) std::cout << ", validation " << number("validation");
-  if (about.contains("best_step"))
-    std::cout << " (best " << number("best_validation") << " after step " << about["best_step"] << ")";
-  std::cout << "\nlast.safetensors (everything)" << (about.contains("best") ? ", best.safetensors (weights)" : "")
-            << ", log.jsonl, loss.csv and its picture are in " << folder.string() << '\n';
+/// Whether pairs of frames are nothing for a model, as for small networks.
+bool trains_over_rollouts_only(const std::string& model) {
+  const std::vector<ModelEntry> entries = fitting({.name = model, .grid = {}});
+  const auto steps = [](const ModelEntry& entry) { return entry.make_stepper && !entry.make_trainable; };
+  return !model.empty() && !entries.empty() && std::ranges::all_of(entries, steps);
 }
 
 void run(Options options, const CLI::App& command) {
@@ -258,13 +160,20 @@ void run(Options options, const CLI::App& command) {
   } else if (options.resume && !options.quiet) {
     std::cerr << "fieldstep: " << options.output << " holds no checkpoint yet, the training begins\n";
   }
-  if (options.model.name.empty() || options.data.files.empty() || (options.steps == 0) == (options.epochs == 0))
+  if (options.method.empty() && trains_over_rollouts_only(options.model.name)) options.method = "one";
+  const bool over_rollouts = !options.method.empty();
+  const bool length_in_text = over_rollouts && options.optimizer.find(';') != std::string::npos;
+  if (options.model.name.empty() || options.data.files.empty() ||
+      (!length_in_text && (options.steps == 0) == (options.epochs == 0)))
     fail_usage("train: wanted --model, --data and either --steps or --epochs",
                options.resume ? ", which no checkpoint of " + options.output + " tells" : "");
   for (std::vector<std::string>* paths : {&options.data.files, &options.data.validation_files})
     for (std::string& path : *paths) path = fs::absolute(path).string();
   if (!options.checkpoint.empty() && begun && command.count("--checkpoint") > 0)
     fail_usage("--checkpoint: not with --resume, which goes on from ", last.string());
+  if (over_rollouts) return train_by_method(std::move(options), begun, std::move(metadata));
+  if (parse_optimizer(options.optimizer))
+    fail_usage("--optimizer: descriptions go with --method, found ", options.optimizer);
 
   const KokkosThreads kokkos(options.threads);
   const Key key = make_key(options.seed), for_weights = split(key, 0, 3), for_order = split(key, 1, 3),
@@ -286,7 +195,8 @@ void run(Options options, const CLI::App& command) {
   }
 
   TrainingNetworks networks(data, order.batch, activations);
-  std::string weights = begun ? metadata[start_key] : begin(options, networks, for_weights, metadata);
+  std::string weights = begun ? metadata[start_key]
+                              : start_weights(options, data.set(0).entry, networks.weights(), for_weights, metadata);
   for (int set = 0; set < data.sets(); ++set) networks.condition(set);  // refuses what does not fit before the start
   metadata[start_key] = weights;
   metadata.merge(metadata_of(network_of(entry)));
@@ -329,7 +239,7 @@ void run(Options options, const CLI::App& command) {
   if (begun) observer.resume();
   if (!options.quiet && !options.json) announce(options, data, order, passes, moments, kept, weights);
   if (begun && !options.quiet && !options.json) std::cout << "going on behind step " << trainer.step() << std::endl;
-  prepare(folder);
+  prepare_folder(folder);
   observer.start(trainer.step());
   const std::string title = options.title.empty() ? std::string(entry.name) + ", " + data.set(0).name : options.title;
   if (trainer.step() >= order.steps) {
@@ -351,7 +261,27 @@ void run(Options options, const CLI::App& command) {
   if (options.json)
     std::cout << about.dump() << '\n';
   else if (!options.quiet)
-    print(about, folder);
+    print_summary(about, folder);
+}
+
+/// Descriptions are read later, where their faults get sentences of their own.
+std::string described_optimizer(const std::string& text) {
+  return text.find(';') == text.npos ? "is no description" : "";
+}
+
+/// The run, or one for every seed, one after the other in folders of their own.
+void run_seeds(const Options& options, const std::vector<std::uint64_t>& seeds, const CLI::App& command) {
+  if (seeds.empty()) return run(options, command);
+  std::error_code error;
+  if (!fs::exists(options.output)) fs::create_directory(options.output, error);
+  if (error) fail(options.output, ": cannot be created (", error.message(), ")");
+  const KokkosThreads kokkos(options.threads);  // which can be started once only
+  for (const std::uint64_t seed : seeds) {
+    Options one = options;
+    one.seed = seed;
+    one.output = (fs::path(options.output) / ("seed_" + std::to_string(seed))).string();
+    run(std::move(one), command);
+  }
 }
 
 }  // namespace
@@ -364,9 +294,26 @@ void add_train(CLI::App& app) {
   const auto count = [&](const char* name, auto& value, const char* text) {
     return command.add_option(name, value, text)->check(CLI::PositiveNumber);
   };
-  command.add_option("--model", o.model.name, "Compiled-in model, such as poseidon-T or avit-Ti");
+  CLI::Option* const model =
+      command.add_option("--model", o.model.name, "Compiled-in model, such as poseidon-T or avit-Ti");
+  command
+      .add_option_function<std::string>(
+          "--network",
+          [options](const std::string& name) {
+            check_small_network(name);
+            options->model.name = name;
+          },
+          "Instead: a small network by APEBench's description, Conv;hidden;depth;activation or Res;...")
+      ->excludes(model);
+  command.add_option(
+      "--method", o.method,
+      "Train over rollouts: one, sup;R[;CUT], tf;R;F, div;R[;B][;CUT[;CUT]], mix;R;K[;CUT], res;R[;CUT]");
+  command.add_option("--loss", o.loss, std::string("Of --method, per step of the rollout: ") + loss_names)
+      ->capture_default_str();
+  command.add_option("--reference", o.reference,
+                     std::string("Of --method div, mix, res: built-in physics, ") + reference_names);
   count("--frames", o.model.frames, "AViT: frames that it reads; default: the most that are compiled in");
-  command.add_option("--data", o.data.files, "Files or folders of PDEBench, Poseidon or the Well");
+  command.add_option("--data", o.data.files, "Files or folders of PDEBench, Poseidon, the Well or .npy");
   command.add_option("--validation-data", o.data.validation_files,
                      "Files or folders to validate on; default: --validation");
   command.add_option("--validation", o.data.validation, "Share of the simulations that is kept out of training")
@@ -397,8 +344,11 @@ void add_train(CLI::App& app) {
   count("--epoch-size", o.epoch_size, "AViT: minibatches that end an epoch; default: when all samples are used up");
   count("--batch", o.batch, "Samples of a minibatch")->capture_default_str();
   count("--accumulate", o.accumulate, "Minibatches of an update")->capture_default_str();
-  command.add_option("--optimizer", o.optimizer, "Optimizer")
-      ->check(CLI::IsMember(optimizer_names))
+  command
+      .add_option("--optimizer", o.optimizer,
+                  "Optimizer; with --method also as APEBench describes it, adam;10_000;warmup_cosine;0.0;1e-3;2_000")
+      ->check(CLI::IsMember(optimizer_names) |
+              CLI::Validator(described_optimizer, "NAME;UPDATES;SCHEDULE;...", "described"))
       ->capture_default_str();
   command.add_option("--schedule", o.schedule, "Of the learning rate")
       ->check(CLI::IsMember(schedule_names))
@@ -419,7 +369,12 @@ void add_train(CLI::App& app) {
   count("--validate-every", o.validate_every, "Steps between validations; default: an epoch");
   count("--checkpoint-every", o.checkpoint_every, "Steps between checkpoints; default: an epoch");
   count("--patience", o.patience, "Ends the run after so many validations without a better one");
-  command.add_option("--seed", o.seed, "Of new weights, order and split")->capture_default_str();
+  CLI::Option* const seed = command.add_option("--seed", o.seed, "Of new weights, order and split");
+  seed->capture_default_str();
+  const auto seeds = std::make_shared<std::vector<std::uint64_t>>();
+  command.add_option("--seeds", *seeds, "Instead: several, 0,1,2, each with a run of its own in OUTPUT/seed_0, ...")
+      ->delimiter(',')
+      ->excludes(seed);
   command.add_flag("--recompute", o.recompute, "Less memory: compute activations once more on the way back");
   count("--threads", o.threads, "Threads, exactly; default: OMP_NUM_THREADS or all processors");
   command.add_flag("--resume", o.resume, "Go on from OUTPUT/last.safetensors; options left out are those of its start");
@@ -434,8 +389,13 @@ void add_train(CLI::App& app) {
       "was killed goes on with --resume, bit for bit; Ctrl-C ends it behind the step that is being made.\n"
       "Example: fieldstep train --model poseidon-T --checkpoint Poseidon-T --data NS-PwC.nc --epochs 20 --batch 8 \\\n"
       "           --lr-embedding 5e-4 --lr-time 5e-4 --output vortices\n"
-      "         fieldstep train --model avit-Ti --data pdebench/ --steps 10000 --accumulate 5 --output pdebench_ti");
-  command.callback([options, &command] { run(*options, command); });
+      "         fieldstep train --model avit-Ti --data pdebench/ --steps 10000 --accumulate 5 --output pdebench_ti\n"
+      "With --method every network learns over rollouts from windows of equally long simulations, all in memory; .npy\n"
+      "files are (simulations, snapshots, fields, height, width). CUT is true or false. There is no clipping and no\n"
+      "weight decay unless asked for. Small networks know no other way; without --method theirs is one.\n"
+      "Example: fieldstep train --network 'Conv;32;4;relu' --method 'sup;5;true' --data flows.npy --batch 8 \\\n"
+      "           --optimizer 'adam;10_000;warmup_cosine;0.0;1e-3;2_000' --loss nmse --seeds 0,1 --output emulator");
+  command.callback([options, seeds, &command] { run_seeds(*options, *seeds, command); });
 }
 
 }  // namespace fieldstep::cli

@@ -95,6 +95,18 @@ Validation validate(Goal& goal, const TrainingData& data, int batch) {
   return {.loss = sum / static_cast<double>(count), .metric = metric.json(data.set(0))};
 }
 
+void print_summary(const Json& about, const std::filesystem::path& folder) {
+  const auto number = [&](const char* name) { return about[name].get<double>(); };
+  std::cout << about["model"].get<std::string>() << ": " << about["steps"] << " steps in " << number("seconds")
+            << " s, loss " << number("first_loss") << " at the first of this start, " << number("loss")
+            << " at the last";
+  if (about.contains("validation")) std::cout << ", validation " << number("validation");
+  if (about.contains("best_step"))
+    std::cout << " (best " << number("best_validation") << " after step " << about["best_step"] << ")";
+  std::cout << "\nlast.safetensors (everything)" << (about.contains("best") ? ", best.safetensors (weights)" : "")
+            << ", log.jsonl, loss.csv and its picture are in " << folder.string() << '\n';
+}
+
 void Observer::start(long step) {
   log_.emplace(options_.folder, step);
   watch_.lap();
@@ -113,11 +125,11 @@ bool Observer::on_step(const train::Update& update) {
             {"gradient_norm", update.gradient_norm},
             {"seconds", watch_.lap()}};
   if (options_.validate_every > 0 && (last || update.step % options_.validate_every == 0)) {
-    validation_ = validate(goal_, data_, options_.batch);
+    validation_ = validate_();
     line["validation"] = validation_->loss;
     for (const auto& [name, value] : validation_->metric.items()) line[name] = value;
     if (best_.improved(validation_->loss, update.step))
-      save_weights(options_.folder / "best.safetensors", table_, goal_.weights(), options_.of_weights);
+      save_weights(options_.folder / "best.safetensors", table_, weights_, options_.of_weights);
   }
   log_->write(line);
   const bool stop = options_.patience > 0 && best_.since >= options_.patience;

@@ -32,6 +32,9 @@ struct Validation {
 };
 Validation validate(Goal& goal, const TrainingData& data, int batch);
 
+/// What a run made and left, from its summary.
+void print_summary(const nlohmann::ordered_json& about, const std::filesystem::path& folder);
+
 /// Seconds that a run took, over all its starts.
 class Stopwatch {
  public:
@@ -62,13 +65,18 @@ class Observer {
     train::Description of_checkpoint, of_weights;  ///< metadata
   };
 
-  Observer(const Options& options, Goal& goal, const TrainingData& data, ParamTable table, const LearningRate& schedule)
+  using Validate = std::function<Validation()>;
+
+  Observer(const Options& options, ParamTable table, float* weights, const LearningRate& schedule, Validate validate)
       : options_(options),
-        goal_(goal),
-        data_(data),
+        validate_(std::move(validate)),
         table_(table),
+        weights_(weights),
         schedule_(schedule),
-        state_(table, goal.weights()) {}
+        state_(table, weights) {}
+  Observer(const Options& options, Goal& goal, const TrainingData& data, ParamTable table, const LearningRate& schedule)
+      : Observer(options, table, goal.weights(), schedule,
+                 [&goal, &data, batch = options.batch] { return validate(goal, data, batch); }) {}
 
   /// Everything that has to be in a checkpoint, before the start.
   void remember(auto& trainer) { state_.add(trainer), state_.add(best_), state_.add(watch_); }
@@ -94,9 +102,9 @@ class Observer {
 
  private:
   Options options_;
-  Goal& goal_;
-  const TrainingData& data_;
+  Validate validate_;
   ParamTable table_;
+  float* weights_;
   LearningRate schedule_;
   train::TrainingState<float> state_;
   train::BestSoFar best_;

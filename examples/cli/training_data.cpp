@@ -11,11 +11,8 @@
 
 namespace fieldstep::cli {
 
-namespace {
-
 namespace fs = std::filesystem;
 
-/// The files themselves, and those of folders by name.
 std::vector<fs::path> listed(const std::vector<std::string>& names) {
   std::vector<fs::path> files;
   for (const std::string& name : names) {
@@ -26,21 +23,23 @@ std::vector<fs::path> listed(const std::vector<std::string>& names) {
     const std::size_t before = files.size();
     for (const fs::directory_entry& entry : fs::directory_iterator(name)) {
       const std::string ending = entry.path().extension().string();
-      if (ending == ".h5" || ending == ".hdf5" || ending == ".nc") files.push_back(entry.path());
+      if (ending == ".h5" || ending == ".hdf5" || ending == ".nc" || ending == ".npy") files.push_back(entry.path());
     }
-    if (files.size() == before) fail(name, ": holds no file that ends in .h5, .hdf5 or .nc");
+    if (files.size() == before) fail(name, ": holds no file that ends in .h5, .hdf5, .nc or .npy");
     std::sort(files.begin() + static_cast<std::ptrdiff_t>(before), files.end());
   }
   return files;
 }
 
-[[noreturn]] void refuse_untrainable(const Wanted& wanted, const io::DatasetInfo& info) {
+void refuse_untrainable(const Wanted& wanted, const io::DatasetInfo& info) {
   Network network;
   for (const ModelEntry& entry : embed::compiled_models())
     if (entry.name == wanted.name) network = network_of(entry);
   network.sizes.num_channels = wanted.fields, network.sizes.num_out_channels = std::ssize(info.fields);
   refuse_untrainable(wanted, network);
 }
+
+namespace {
 
 /// The compiled-in model that learns from such frames: of several, the one that reads the most that leave one to
 /// compute.

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,12 @@ struct DataOptions {
   std::vector<int> transitions;
   double memory_mib = 8192;  ///< most that frames may occupy; beyond that they are read when they are needed
 };
+
+/// The files themselves, and those of folders by name.
+std::vector<std::filesystem::path> listed(const std::vector<std::string>& names);
+
+/// Says that no compiled-in model that can be trained reads and computes such frames, and the line that adds one.
+[[noreturn]] void refuse_untrainable(const Wanted& wanted, const io::DatasetInfo& info);
 
 /// A sample: what is read and what is to be computed from it.
 struct Example {

@@ -15,6 +15,10 @@ io::TensorFile open_weights(const std::filesystem::path& path) { return io::open
 
 Network network_of(const io::TensorFile& file, const std::filesystem::path& path) {
   Network network{.sizes = io::recognise(io::named_shapes(file))};
+  if (network.sizes.family == "conv") {
+    const auto described = file.metadata.find("fieldstep.variant");
+    if (described != file.metadata.end()) network.small = described->second;
+  }
   if (network.sizes.family != "poseidon") return network;
   const auto read = [&](const std::string& text, const std::filesystem::path& where) {
     io::in_file(where, [&] {
@@ -38,6 +42,16 @@ std::map<std::string, std::string> metadata_of(const Network& known) {
   const io::Recognised& network = known.sizes;
   std::map<std::string, std::string> metadata{{"fieldstep.family", network.family},
                                               {"fieldstep.variant", network.variant}};
+  if (network.family == "conv") {
+    if (!known.small.empty()) metadata["fieldstep.variant"] = known.small;
+    metadata["fieldstep.config"] =
+        Json{{"channels", network.num_channels},
+             {"hidden", network.embed_dim},
+             {"kernel", network.kernel},
+             {network.blocks > 0 ? "blocks" : "layers", network.blocks > 0 ? network.blocks : network.layers}}
+            .dump();
+    return metadata;
+  }
   if (network.family == "poseidon") {
     Json config{{"depths", network.depths},
                 {"embed_dim", network.embed_dim},

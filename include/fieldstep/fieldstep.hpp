@@ -1,6 +1,6 @@
 #pragma once
 // Everything that needs Kokkos, Boost.Hana and Eigen alone: convenient for a first try; the specific headers compile
-// faster. Headers of the optional components (fieldstep::hdf5, png, flax, json, mpi) are included by their own names only.
+// faster. Headers of the optional components (fieldstep::hdf5, png, ...) are included by their own names only.
 #include <fieldstep/version.hpp>
 
 #include <fieldstep/blocks/attention.hpp>
@@ -53,6 +53,7 @@
 #include <fieldstep/core/tensor.hpp>
 #include <fieldstep/core/trace.hpp>
 
+#include <fieldstep/embed/any_stepper.hpp>
 #include <fieldstep/embed/conditions.hpp>
 #include <fieldstep/embed/emulator.hpp>
 #include <fieldstep/embed/history.hpp>
@@ -70,6 +71,7 @@
 #include <fieldstep/io/curves.hpp>
 #include <fieldstep/io/dataset/description.hpp>
 #include <fieldstep/io/dataset/mpp_split.hpp>
+#include <fieldstep/io/dataset/npy_trajectories.hpp>
 #include <fieldstep/io/dataset/poseidon_problems.hpp>
 #include <fieldstep/io/dtype.hpp>
 #include <fieldstep/io/image.hpp>
@@ -92,6 +94,7 @@
 #include <fieldstep/models/avit_variants.hpp>
 #include <fieldstep/models/conv_net.hpp>
 #include <fieldstep/models/dense_net.hpp>
+#include <fieldstep/models/field_network.hpp>
 #include <fieldstep/models/residual_conv_net.hpp>
 #include <fieldstep/models/scot.hpp>
 #include <fieldstep/models/scot_training.hpp>

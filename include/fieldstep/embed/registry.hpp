@@ -1,5 +1,9 @@
 #pragma once
+#include <fieldstep/core/random.hpp>
+#include <fieldstep/embed/any_stepper.hpp>
 #include <fieldstep/embed/conditions.hpp>
+#include <fieldstep/embed/model_stepper.hpp>
+#include <fieldstep/embed/net_stepper.hpp>
 #include <fieldstep/embed/network.hpp>
 #include <fieldstep/embed/trainable_model.hpp>
 
@@ -61,8 +65,8 @@ class Model {
 
 /// A compiled-in network: what is known of it before it is made, and how to make it.
 struct ModelEntry {
-  std::string_view family;  ///< as the goldens call it: mpp, poseidon
-  std::string_view name;    ///< as the program calls it: avit-Ti, poseidon-T
+  std::string_view family;  ///< as the goldens call it: mpp, poseidon; of small networks conv
+  std::string_view name;    ///< as the program calls it: avit-Ti, poseidon-T, Conv;32;4;relu
   int frames, height, width, fields, out_fields;
   bool lead_time;  ///< reads one for every sample
   ParamTable table;
@@ -74,6 +78,14 @@ struct ModelEntry {
   /// and passes over `batch` samples occupy.
   TrainableModel (*make_trainable)(int batch, Activations activations) = nullptr;
   std::size_t (*training_size)(int batch, Activations activations) = nullptr;
+
+  /// As a map of a state to the next, for training over rollouts; null where the network does not compute what it reads
+  /// or was compiled for inference only. What the conditions point to must live as long.
+  AnyStepper (*make_stepper)(int batch, const Conditions& conditions, float lead_time,
+                             Activations activations) = nullptr;
+
+  /// Start values of its own framework; null: those of core/init.hpp.
+  void (*initialise)(float* weights, Key key) = nullptr;
 
   /// ScOT's: what its parameters do not tell.
   int window = 0;  ///< tokens of a side
@@ -109,7 +121,31 @@ ModelEntry model_entry(std::string_view family, std::string_view name) {
   if constexpr (!std::is_void_v<Training>) {
     entry.make_trainable = TrainableModel::make<Training, Translate>;
     entry.training_size = TrainingNetwork<Training>::size;
+    if constexpr (Net::fields == Net::out_fields)
+      entry.make_stepper = [](int batch, const Conditions& conditions, float lead_time, Activations activations) {
+        return AnyStepper::make<ModelStepper<Training>>(batch, Translate(conditions), lead_time, activations);
+      };
   }
+  return entry;
+}
+
+namespace detail {
+
+template <class Net>
+typename Net::Conditions no_conditions(const Conditions&) {
+  return {};
+}
+
+}  // namespace detail
+
+/// A models::FieldNetwork. The passes of its small network are short: training over rollouts comes with it.
+template <StaticNetwork Net>
+ModelEntry field_network_entry(std::string_view name) {
+  ModelEntry entry = model_entry<Net, detail::no_conditions<Net>>("conv", name);
+  entry.make_stepper = [](int batch, const Conditions&, float, Activations) {
+    return AnyStepper::make<NetStepper<typename Net::Small>>(batch);
+  };
+  entry.initialise = [](float* weights, Key key) { Net::Small::initialise(weights, key); };
   return entry;
 }
 

@@ -34,10 +34,14 @@ inline std::vector<NamedShape> named_shapes(ParamTable table) {
 /// Sizes are 0 where the family has none such or the shapes do not tell. Two networks have the same text() if their
 /// parameters have the same names and shapes.
 struct Recognised {
-  std::string family;   ///< mpp, poseidon; empty: unknown
+  std::string family;   ///< mpp, poseidon, conv; empty: unknown
   std::string variant;  ///< of the published ones; empty: another size
   std::string bias;     ///< mpp: rel, continuous, none
   std::int64_t embed_dim = 0, heads = 0, blocks = 0, states = 0;
+
+  /// conv: a stack of 2-D convolutions, or residual blocks of them, then blocks; the shapes do not tell its activation
+  /// and padding. embed_dim: hidden channels.
+  std::int64_t layers = 0, kernel = 0;
 
   /// poseidon: one entry a stage, as in config.json.
   std::vector<std::int64_t> depths{}, num_heads{}, skip_connections{};
@@ -51,6 +55,12 @@ struct Recognised {
   std::string text() const {
     if (family.empty()) return "an unknown network";
     std::ostringstream text;
+    if (family == "conv") {
+      text << "a convolutional network (" << (blocks > 0 ? blocks : layers)
+           << (blocks > 0 ? " residual blocks" : " layers") << ", hidden " << embed_dim << ", kernel " << kernel
+           << ", channels " << num_channels << " -> " << num_out_channels << ")";
+      return text.str();
+    }
     text << (family == "mpp" ? "AViT" : "Poseidon ScOT") << (variant.empty() ? "" : "-") << variant << " (embed_dim "
          << embed_dim;
     if (family == "mpp") {
@@ -170,6 +180,20 @@ inline Recognised recognise(const std::vector<NamedShape>& shapes) {
     }
     if (stages > 0) r.heads = r.num_heads[0], r.blocks = r.depths[0];
     r.variant = detail::scot_variant(r);
+  } else if (extent("layers.0.weight", 3) > 0) {
+    r.family = "conv";
+    r.layers = detail::list_length(shapes, "layers");
+    r.kernel = extent("layers.0.weight", 3);
+    r.num_channels = extent("layers.0.weight", 1);
+    r.num_out_channels = extent("layers." + std::to_string(r.layers - 1) + ".weight", 0);
+    r.embed_dim = extent("layers.0.weight", 0);
+  } else if (extent("lifting.weight", 3) > 0 && extent("blocks.0.conv_1.weight", 3) > 0) {
+    r.family = "conv";
+    r.blocks = detail::list_length(shapes, "blocks");
+    r.kernel = extent("blocks.0.conv_1.weight", 3);
+    r.num_channels = extent("lifting.weight", 1);
+    r.num_out_channels = extent("projection.weight", 0);
+    r.embed_dim = extent("lifting.weight", 0);
   }
   return r;
 }

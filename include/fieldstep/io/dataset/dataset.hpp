@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/io/dataset/description.hpp>
+#include <fieldstep/io/dataset/npy_trajectories.hpp>
 #include <fieldstep/io/dataset/pdebench.hpp>
 #include <fieldstep/io/dataset/poseidon.hpp>
 #include <fieldstep/io/dataset/the_well.hpp>
@@ -23,7 +24,7 @@ enum class NonFinite { refuse, allow };
 /// open_dataset.
 class Dataset {
  public:
-  using Reader = std::variant<Pdebench, Poseidon, TheWell>;
+  using Reader = std::variant<Pdebench, Poseidon, TheWell, NpyTrajectories>;
 
   Dataset(std::filesystem::path path, Reader reader) : path_(std::move(path)), reader_(std::move(reader)) {}
 
@@ -95,6 +96,7 @@ class Dataset {
 /// Opens a file. With the name of one of Poseidon's problems it has to be of that problem; otherwise its layout tells
 /// which set it belongs to, and of Poseidon's the file's own name (NS-PwC.nc).
 inline Dataset open_dataset(const std::filesystem::path& path, std::string_view problem = {}) {
+  if (path.extension() == ".npy") return {path, NpyTrajectories(path)};
   Hdf5File file(path);
   const std::string stem = path.stem().string();
   const bool named = std::ranges::find(poseidon_problem_names, stem) != poseidon_problem_names.end();
@@ -103,7 +105,7 @@ inline Dataset open_dataset(const std::filesystem::path& path, std::string_view 
   if (Pdebench::recognises(file)) return {path, Pdebench(std::move(file))};
   if (TheWell::recognises(file)) return {path, TheWell(std::move(file))};
   fail(path.string(), ": holds ", detail::listed(file.names()), ", wanted one of: ", Pdebench::layouts, "; ",
-       Poseidon::layouts, "; ", TheWell::layouts);
+       Poseidon::layouts, "; ", TheWell::layouts, "; ", NpyTrajectories::layouts);
 }
 
 }  // namespace fieldstep::io

@@ -1,11 +1,14 @@
 #include <examples/cli/commands.hpp>
 #include <examples/cli/interruption.hpp>
+#include <examples/cli/ranks.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/version.hpp>
 
+#include <chrono>
 #include <iostream>
 #include <new>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -15,7 +18,12 @@ std::string version_text() {
 }
 
 int complain(const char* sentence, int code) {
-  std::cerr << "fieldstep: " << sentence << '\n';
+  using fieldstep::cli::Ranks;
+  if (Ranks::rank() == 0)
+    std::cerr << "fieldstep: " << sentence << std::endl;
+  else
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // most often all have the same mistake, and one says it
+  Ranks::abort(code);
   return code;
 }
 
@@ -23,6 +31,7 @@ int complain(const char* sentence, int code) {
 
 int main(int argc, char* argv[]) {
   using fieldstep::Fault;
+  const fieldstep::cli::Ranks ranks(&argc, &argv);
   try {
     CLI::App app(
         "Neural emulators of physical fields: what is compiled in, weights, forecasts, training, evaluation, speed.",

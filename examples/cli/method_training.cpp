@@ -2,6 +2,7 @@
 #include <examples/cli/loss.hpp>
 #include <examples/cli/machine.hpp>
 #include <examples/cli/method_training.hpp>
+#include <examples/cli/ranks.hpp>
 #include <examples/cli/references.hpp>
 #include <examples/cli/rollout_data.hpp>
 #include <examples/cli/training.hpp>
@@ -24,8 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using Configuration = train::Method<AnyLoss>;
-using Objective =
-    train::RolloutObjective<Configuration, embed::AnyStepper, train::PermutationMixer, AnyReference, AnyResiduum>;
+using Objective = MethodObjective;
 using train::SubStacker;
 
 /// Optimizer, number of updates and learning rates, from one text or from single options.
@@ -105,6 +105,30 @@ Json summary(const TrainingOptions& options, const RolloutData& data, Observer& 
   return about;
 }
 
+/// The observer on rank 0, whose decision to stop holds for all.
+struct Leader {
+  Observer& observer;
+
+  bool on_step(const train::Update& update) {
+    bool stop = false;
+    try {
+      stop = observer.on_step(update);
+    } catch (...) {
+      fail_together();
+      throw;
+    }
+    return stop_together(stop);
+  }
+};
+
+/// The updates on the other ranks.
+void follow(auto& trainer, long steps) {
+  struct Follower {
+    bool on_step(const train::Update&) const { return stop_together(false); }
+  } follower;
+  if (trainer.step() < steps) trainer.run(steps, follower);
+}
+
 }  // namespace
 
 void train_by_method(TrainingOptions options, bool begun, train::Description metadata) {
@@ -130,13 +154,16 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
   if (plan.steps == 0 && options.epochs == 0)
     fail_usage("train: wanted --steps, --epochs or the updates in --optimizer, such as adam;10_000;constant;1e-3");
   train::PermutationMixer order(samples, steps * options.accumulate, options.batch, for_order);
+  MethodParts parts(order, minibatch_parts(options.fixed_order));
+  const bool first = Ranks::rank() == 0;  // who reads, writes and speaks
+  options.quiet = options.quiet || !first;
 
   const auto activations = options.recompute ? Activations::recompute : Activations::keep;
   embed::AnyStepper stepper = entry.make_stepper(options.batch, data.conditions(), data.lead_time, activations);
-  Objective goal(stepper, trajectories, windows, order, method, pointer(references.stepper),
+  Objective goal(stepper, trajectories, windows, parts, method, pointer(references.stepper),
                  pointer(references.residuum), activations);
   std::string weights =
-      begun ? metadata[start_key] : start_weights(options, entry, stepper.weights(), for_weights, metadata);
+      begun || !first ? metadata[start_key] : start_weights(options, entry, stepper.weights(), for_weights, metadata);
   stepper.weights_changed();
 
   metadata[start_key] = weights;
@@ -158,8 +185,9 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
                                                             .embedding_rate = options.embedding_rate,
                                                             .time_rate = options.time_rate,
                                                             .frozen = options.frozen});
+  SharedObjective shared = share(goal, parts, entry.table, windows.size(), options.fixed_order);
   train::Trainer trainer(
-      goal, optimizer, groups,
+      shared, optimizer, groups,
       {.accumulate = options.accumulate,
        .max_norm = options.max_norm > 0 ? options.max_norm : std::numeric_limits<double>::infinity()});
 
@@ -169,7 +197,7 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
     const train::Trajectories<float> out = data.trajectories(true);
     held_windows.emplace(out.count, out.states(), method.window(),
                          SubStacker::Options{.only_initial = method.snapshots() == 1});
-    held.emplace(stepper, out, *held_windows, order, method, pointer(references.stepper), pointer(references.residuum),
+    held.emplace(stepper, out, *held_windows, parts, method, pointer(references.stepper), pointer(references.residuum),
                  Activations::recompute);
   }
   const long epoch = std::max(1L, per_epoch / options.accumulate);
@@ -188,8 +216,9 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
                     entry.table, stepper.weights(), schedule,
                     [&held] { return Validation{.loss = held->full_value()}; });
   observer.remember(trainer);
-  if (begun) observer.resume();
-  if (!options.quiet && !options.json) {
+  if (begun && first) observer.resume();
+  if (begun) broadcast(observer.state());
+  if (first && !options.quiet && !options.json) {
     const auto mib = [](std::size_t bytes) { return std::to_string(std::llround(std::ceil(to_mib(bytes)))) + " MiB"; };
     const std::size_t rollout = Objective::Memory::size(stepper, method.length(), activations) * sizeof(float);
     std::cout << entry.name << ", " << param_count(entry.table) << " parameters: " << weights << "\n"
@@ -202,6 +231,7 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
               << mib(data.bytes()) << std::endl;
     if (begun) std::cout << "going on behind step " << trainer.step() << std::endl;
   }
+  if (!first) return follow(trainer, steps);
   prepare_folder(folder);
   observer.start(trainer.step());
   const std::string title =
@@ -211,8 +241,9 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
     if (!options.quiet) std::cerr << "fieldstep: " << last.string() << ": all " << steps << " steps are made\n";
     return;
   }
+  Leader leader{observer};
   try {
-    trainer.run(steps, observer);
+    trainer.run(steps, leader);
   } catch (const Interruption::Request&) {
     observer.draw(title);
     throw;

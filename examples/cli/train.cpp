@@ -3,6 +3,7 @@
 #include <examples/cli/loss.hpp>
 #include <examples/cli/machine.hpp>
 #include <examples/cli/method_training.hpp>
+#include <examples/cli/ranks.hpp>
 #include <examples/cli/references.hpp>
 #include <examples/cli/training.hpp>
 #include <examples/cli/training_options.hpp>
@@ -171,6 +172,8 @@ void run(Options options, const CLI::App& command) {
     for (std::string& path : *paths) path = fs::absolute(path).string();
   if (!options.checkpoint.empty() && begun && command.count("--checkpoint") > 0)
     fail_usage("--checkpoint: not with --resume, which goes on from ", last.string());
+  if (!over_rollouts && Ranks::size() > 1)
+    fail_usage("train: ", Ranks::size(), " processes share a training with --method only");
   if (over_rollouts) return train_by_method(std::move(options), begun, std::move(metadata));
   if (parse_optimizer(options.optimizer))
     fail_usage("--optimizer: descriptions go with --method, found ", options.optimizer);
@@ -375,6 +378,8 @@ void add_train(CLI::App& app) {
   command.add_option("--seeds", *seeds, "Instead: several, 0,1,2, each with a run of its own in OUTPUT/seed_0, ...")
       ->delimiter(',')
       ->excludes(seed);
+  command.add_flag("--fixed-order", o.fixed_order,
+                   "Under mpirun, with --method: equal bits for any number of processes up to 8");
   command.add_flag("--recompute", o.recompute, "Less memory: compute activations once more on the way back");
   count("--threads", o.threads, "Threads, exactly; default: OMP_NUM_THREADS or all processors");
   command.add_flag("--resume", o.resume, "Go on from OUTPUT/last.safetensors; options left out are those of its start");

@@ -84,6 +84,7 @@ class Observer {
   std::size_t moment_bytes(std::size_t arena_bytes) const { return (state_.arenas().size() - 1) * arena_bytes; }
   std::filesystem::path checkpoint() const { return options_.folder / "last.safetensors"; }
   void resume() { train::load_checkpoint(checkpoint(), state_, options_.identity); }
+  const train::TrainingState<float>& state() const { return state_; }
 
   /// To be called at step 0 or that of the checkpoint.
   void start(long step);

@@ -24,7 +24,7 @@ struct TrainingOptions {
   int batch = 4, accumulate = 1, threads = 0;
   std::vector<std::string> frozen;
   std::uint64_t seed = 0;
-  bool recompute = false, resume = false, json = false, quiet = false;
+  bool recompute = false, fixed_order = false, resume = false, json = false, quiet = false;
 
   /// Everything that a run which goes on takes from its checkpoint, by the options' names.
   void visit(const auto& show) {

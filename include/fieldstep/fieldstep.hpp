@@ -193,6 +193,7 @@
 #include <fieldstep/train/method.hpp>
 #include <fieldstep/train/metric.hpp>
 #include <fieldstep/train/minibatch.hpp>
+#include <fieldstep/train/minibatch_parts.hpp>
 #include <fieldstep/train/optimizer/adagrad.hpp>
 #include <fieldstep/train/optimizer/adam.hpp>
 #include <fieldstep/train/optimizer/adamw.hpp>

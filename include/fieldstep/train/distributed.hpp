@@ -2,7 +2,7 @@
 #include <fieldstep/core/arena.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/core/param_table.hpp>
-#include <fieldstep/train/minibatch.hpp>
+#include <fieldstep/train/minibatch_parts.hpp>
 
 #include <mpi.h>
 
@@ -17,31 +17,6 @@
 
 // Data-parallel training over MPI, on the caller's communicator: nothing here initialises or finalises MPI.
 namespace fieldstep::train {
-
-/// A sampler whose minibatch j is part j % parts of the whole one's minibatch j / parts: consecutive samples, cut
-/// evenly. A part may be empty.
-template <Sampler Whole>
-class MinibatchParts {
- public:
-  MinibatchParts(Whole& whole, int parts) : whole_(whole), parts_(parts) {
-    if (parts < 1) fail_usage("MinibatchParts: found ", parts, " parts, wanted at least one");
-  }
-
-  int parts() const { return parts_; }
-  Minibatch whole(long i) { return whole_(i); }
-  Minibatch operator()(long j) {
-    Minibatch minibatch = whole_(j / parts_);
-    const auto samples = static_cast<long>(minibatch.samples.size()), part = j % parts_;
-    const long first = samples * part / parts_, last = samples * (part + 1) / parts_;
-    minibatch.samples =
-        minibatch.samples.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first));
-    return minibatch;
-  }
-
- private:
-  Whole& whole_;
-  int parts_;
-};
 
 enum class SumOrder {
   fast,   ///< one allreduce; the bits depend on the number of ranks

@@ -1,0 +1,38 @@
+# cmake -DPROGRAM=... -DMPIEXEC=... -DDATA=... -DFOLDER=... -P program.cmake: a training of the program on one process and
+# on two, in a fixed order, ends with equal weights; one that is resumed on another number of processes, too.
+cmake_minimum_required(VERSION 3.25)
+file(REMOVE_RECURSE ${FOLDER})
+file(MAKE_DIRECTORY ${FOLDER})
+set(network "Conv;32;4;relu")
+
+function(train processes run steps)
+  execute_process(
+    COMMAND ${MPIEXEC} -n ${processes} ${PROGRAM} train --network "${network}" --method "sup;2" --data ${DATA}
+            --output ${FOLDER}/${run} --steps ${steps} --schedule constant --batch 3 --threads 1 --fixed-order --quiet ${ARGN}
+    RESULT_VARIABLE code ERROR_VARIABLE error)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${run} ended with ${code}: ${error}")
+  endif()
+endfunction()
+function(expect_equal one other)
+  execute_process(COMMAND ${PROGRAM} compare ${FOLDER}/${one}/last.safetensors ${FOLDER}/${other}/last.safetensors
+                  RESULT_VARIABLE code OUTPUT_VARIABLE text)
+  message(STATUS "${text}")
+  if(NOT code EQUAL 0 OR NOT text MATCHES "largest relative difference 0.000e.00")
+    message(FATAL_ERROR "${one} and ${other} differ")
+  endif()
+endfunction()
+
+train(1 alone 4)
+train(2 together 4)
+expect_equal(alone together)
+train(2 resumed 2)
+train(1 resumed 4 --resume)
+expect_equal(alone resumed)
+
+# A mistake ends all of them with its sentence and code.
+execute_process(COMMAND ${MPIEXEC} -n 2 ${PROGRAM} train --network "${network}" --method "sup;0" --data ${DATA}
+                        --output ${FOLDER}/wrong --steps 1 RESULT_VARIABLE code ERROR_VARIABLE error)
+if(code EQUAL 0 OR NOT error MATCHES "rollout = 0")
+  message(FATAL_ERROR "a wrong method ended with ${code}: ${error}")
+endif()

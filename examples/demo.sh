@@ -5,19 +5,18 @@ set -euo pipefail
 program=$(realpath "$1")
 training=$(realpath "$2")
 folder=${3:-$(dirname "$program")/demo}
-tests=$(realpath "$(dirname "$0")/../tests")
+root=$(realpath "$(dirname "$0")/..")
 mkdir -p "$folder"
 export OMP_PROC_BIND=${OMP_PROC_BIND:-false}
 
 cat <<'TEXT'
 
-The program reads a checkpoint as the original's trainer writes it, a small AViT with synthetic weights, and continues a
-compressible flow from four frames. This forecast is NOT expected to follow the reference.
+A small ScOT that this program has trained (examples/weights/README.md) forecasts the bundled simulation that it learned
+from: vortices of an incompressible flow, up to 20 frames ahead.
 
 TEXT
-"$program" forecast --weights "$tests/goldens/mpp/ckpt_micro.tar" \
-  --data "$tests/samples/pdebench/2D_CFD_Rand_M0.1_Eta1e-08_Zeta1e-08_periodic_128_Train.hdf5" \
-  --title "AViT with synthetic weights, compressible flow" --output "$folder/forecast"
+"$program" forecast --weights "$root/examples/weights/scot_tiny_ns_pwc.safetensors" \
+  --data "$root/tests/samples/poseidon/NS-PwC.nc" --problem NS-PwC --output "$folder/forecast"
 
 cat <<'TEXT'
 

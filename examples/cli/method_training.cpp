@@ -105,30 +105,6 @@ Json summary(const TrainingOptions& options, const RolloutData& data, Observer& 
   return about;
 }
 
-/// The observer on rank 0, whose decision to stop holds for all.
-struct Leader {
-  Observer& observer;
-
-  bool on_step(const train::Update& update) {
-    bool stop = false;
-    try {
-      stop = observer.on_step(update);
-    } catch (...) {
-      fail_together();
-      throw;
-    }
-    return stop_together(stop);
-  }
-};
-
-/// The updates on the other ranks.
-void follow(auto& trainer, long steps) {
-  struct Follower {
-    bool on_step(const train::Update&) const { return stop_together(false); }
-  } follower;
-  if (trainer.step() < steps) trainer.run(steps, follower);
-}
-
 }  // namespace
 
 void train_by_method(TrainingOptions options, bool begun, train::Description metadata) {
@@ -156,7 +132,6 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
   train::PermutationMixer order(samples, steps * options.accumulate, options.batch, for_order);
   MethodParts parts(order, minibatch_parts(options.fixed_order));
   const bool first = Ranks::rank() == 0;  // who reads, writes and speaks
-  options.quiet = options.quiet || !first;
 
   const auto activations = options.recompute ? Activations::recompute : Activations::keep;
   embed::AnyStepper stepper = entry.make_stepper(options.batch, data.conditions(), data.lead_time, activations);
@@ -231,7 +206,10 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
               << mib(data.bytes()) << std::endl;
     if (begun) std::cout << "going on behind step " << trainer.step() << std::endl;
   }
-  if (!first) return follow(trainer, steps);
+  if (!first) {
+    if (trainer.step() < steps) run_together(trainer, steps, observer);
+    return;
+  }
   prepare_folder(folder);
   observer.start(trainer.step());
   const std::string title =
@@ -241,9 +219,8 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
     if (!options.quiet) std::cerr << "fieldstep: " << last.string() << ": all " << steps << " steps are made\n";
     return;
   }
-  Leader leader{observer};
   try {
-    trainer.run(steps, leader);
+    run_together(trainer, steps, observer);
   } catch (const Interruption::Request&) {
     observer.draw(title);
     throw;

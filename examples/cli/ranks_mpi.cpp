@@ -25,6 +25,13 @@ bool together() {
 
 train::SumOrder order_of(bool fixed) { return fixed ? train::SumOrder::fixed : train::SumOrder::fast; }
 
+template <class Goal, class Parts>
+SharedObjective shared(Goal& goal, Parts& parts, ParamTable table, std::int64_t samples, bool fixed_order) {
+  if (!together()) return SharedObjective::of(std::shared_ptr<Goal>(&goal, [](Goal*) {}));
+  return SharedObjective::of(std::make_shared<train::Distributed<Goal, Parts>>(goal, parts, table, samples,
+                                                                               MPI_COMM_WORLD, order_of(fixed_order)));
+}
+
 enum Word : int { go_on, stop_now, failed };
 
 /// Rank 0's word on all ranks.
@@ -61,9 +68,10 @@ int minibatch_parts(bool fixed_order) {
 
 SharedObjective share(MethodObjective& goal, MethodParts& parts, ParamTable table, std::int64_t samples,
                       bool fixed_order) {
-  if (!together()) return SharedObjective::of(std::shared_ptr<MethodObjective>(&goal, [](MethodObjective*) {}));
-  return SharedObjective::of(std::make_shared<train::Distributed<MethodObjective, MethodParts>>(
-      goal, parts, table, samples, MPI_COMM_WORLD, order_of(fixed_order)));
+  return shared(goal, parts, table, samples, fixed_order);
+}
+SharedObjective share(Goal& goal, SampleParts& parts, ParamTable table, std::int64_t samples, bool fixed_order) {
+  return shared(goal, parts, table, samples, fixed_order);
 }
 
 void broadcast(const train::TrainingState<float>& state) {

@@ -21,6 +21,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <limits>
 #include <memory>
@@ -150,6 +151,8 @@ bool trains_over_rollouts_only(const std::string& model) {
 
 void run(Options options, const CLI::App& command) {
   const Interruption interruption;
+  const bool first = Ranks::rank() == 0;  // who reads weights, writes and speaks
+  options.quiet = options.quiet || !first;
   const bool begun = has_checkpoint(options);
   const fs::path folder = options.output, last = folder / "last.safetensors";
   train::Description metadata;  // of what the run writes
@@ -172,8 +175,6 @@ void run(Options options, const CLI::App& command) {
     for (std::string& path : *paths) path = fs::absolute(path).string();
   if (!options.checkpoint.empty() && begun && command.count("--checkpoint") > 0)
     fail_usage("--checkpoint: not with --resume, which goes on from ", last.string());
-  if (!over_rollouts && Ranks::size() > 1)
-    fail_usage("train: ", Ranks::size(), " processes share a training with --method only");
   if (over_rollouts) return train_by_method(std::move(options), begun, std::move(metadata));
   if (parse_optimizer(options.optimizer))
     fail_usage("--optimizer: descriptions go with --method, found ", options.optimizer);
@@ -198,8 +199,9 @@ void run(Options options, const CLI::App& command) {
   }
 
   TrainingNetworks networks(data, order.batch, activations);
-  std::string weights = begun ? metadata[start_key]
-                              : start_weights(options, data.set(0).entry, networks.weights(), for_weights, metadata);
+  std::string weights = begun || !first
+                            ? metadata[start_key]
+                            : start_weights(options, data.set(0).entry, networks.weights(), for_weights, metadata);
   for (int set = 0; set < data.sets(); ++set) networks.condition(set);  // refuses what does not fit before the start
   metadata[start_key] = weights;
   metadata.merge(metadata_of(network_of(entry)));
@@ -215,10 +217,15 @@ void run(Options options, const CLI::App& command) {
                                                             .embedding_rate = options.embedding_rate,
                                                             .time_rate = options.time_rate,
                                                             .frozen = options.frozen});
-  Sampler sampler = order.sampler;
+  Sampler whole = order.sampler;
+  SampleParts parts(whole, minibatch_parts(options.fixed_order));
+  Sampler sampler = std::ref(parts);
   Goal goal(networks, data, sampler, loss_of(data.set(0)), order.batch);
+  std::int64_t samples = 0;
+  for (int set = 0; set < data.sets(); ++set) samples += static_cast<std::int64_t>(data.set(set).trained);
+  SharedObjective shared = share(goal, parts, networks.table(), samples, options.fixed_order);
   train::Trainer trainer(
-      goal, optimizer, groups,
+      shared, optimizer, groups,
       {.accumulate = options.accumulate,
        .max_norm = options.max_norm > 0 ? options.max_norm : std::numeric_limits<double>::infinity()});
   bool validates = false;
@@ -239,7 +246,12 @@ void run(Options options, const CLI::App& command) {
                     goal, data, networks.table(), schedule);
   observer.remember(trainer);
   const std::size_t moments = observer.moment_bytes(entry.weight_bytes);
-  if (begun) observer.resume();
+  if (begun && first) observer.resume();
+  if (begun) broadcast(observer.state());
+  if (!first) {
+    if (trainer.step() < order.steps) run_together(trainer, order.steps, observer);
+    return;
+  }
   if (!options.quiet && !options.json) announce(options, data, order, passes, moments, kept, weights);
   if (begun && !options.quiet && !options.json) std::cout << "going on behind step " << trainer.step() << std::endl;
   prepare_folder(folder);
@@ -251,7 +263,7 @@ void run(Options options, const CLI::App& command) {
     return;
   }
   try {
-    trainer.run(order.steps, observer);
+    run_together(trainer, order.steps, observer);
   } catch (const Interruption::Request&) {
     observer.draw(title);
     throw;
@@ -378,8 +390,7 @@ void add_train(CLI::App& app) {
   command.add_option("--seeds", *seeds, "Instead: several, 0,1,2, each with a run of its own in OUTPUT/seed_0, ...")
       ->delimiter(',')
       ->excludes(seed);
-  command.add_flag("--fixed-order", o.fixed_order,
-                   "Under mpirun, with --method: equal bits for any number of processes up to 8");
+  command.add_flag("--fixed-order", o.fixed_order, "Under mpirun: equal bits for any number of processes up to 8");
   command.add_flag("--recompute", o.recompute, "Less memory: compute activations once more on the way back");
   count("--threads", o.threads, "Threads, exactly; default: OMP_NUM_THREADS or all processors");
   command.add_flag("--resume", o.resume, "Go on from OUTPUT/last.safetensors; options left out are those of its start");

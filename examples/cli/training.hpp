@@ -5,6 +5,7 @@
 #include <examples/cli/training_networks.hpp>
 #include <fieldstep/train/best_so_far.hpp>
 #include <fieldstep/train/checkpoint.hpp>
+#include <fieldstep/train/minibatch_parts.hpp>
 #include <fieldstep/train/trainer.hpp>
 
 #include <chrono>
@@ -20,6 +21,7 @@ namespace fieldstep::cli {
 
 using Sampler = std::function<train::Minibatch(long)>;
 using Loss = std::function<double(int, int, int, const float*, const float*, float*)>;
+using SampleParts = train::MinibatchParts<Sampler>;  // so that several processes can share a minibatch
 using Goal = train::Regression<TrainingNetworks, TrainingData, Sampler, Loss>;
 
 /// Boundaries of the groups of fields that ScOT computes, of which losses and errors are taken.

@@ -4,11 +4,13 @@ cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${FOLDER})
 file(MAKE_DIRECTORY ${FOLDER})
 set(network "Conv;32;4;relu")
+set(over_rollouts --network [[Conv\;32\;4\;relu]] --method [[sup\;2]])
+set(of_windows --model avit-micro --frames 4)
 
-function(train processes run steps)
+function(train what processes run steps)
   execute_process(
-    COMMAND ${MPIEXEC} -n ${processes} ${PROGRAM} train --network "${network}" --method "sup;2" --data ${DATA}
-            --output ${FOLDER}/${run} --steps ${steps} --schedule constant --batch 3 --threads 1 --fixed-order --quiet ${ARGN}
+    COMMAND ${MPIEXEC} -n ${processes} ${PROGRAM} train ${${what}} --data ${DATA} --output ${FOLDER}/${run}
+            --steps ${steps} --schedule constant --batch 3 --threads 1 --fixed-order --quiet ${ARGN}
     RESULT_VARIABLE code ERROR_VARIABLE error)
   if(NOT code EQUAL 0)
     message(FATAL_ERROR "${run} ended with ${code}: ${error}")
@@ -23,12 +25,14 @@ function(expect_equal one other)
   endif()
 endfunction()
 
-train(1 alone 4)
-train(2 together 4)
-expect_equal(alone together)
-train(2 resumed 2)
-train(1 resumed 4 --resume)
-expect_equal(alone resumed)
+foreach(what IN ITEMS over_rollouts of_windows)
+  train(${what} 1 ${what}_alone 4)
+  train(${what} 2 ${what}_together 4)
+  expect_equal(${what}_alone ${what}_together)
+  train(${what} 2 ${what}_resumed 2)
+  train(${what} 1 ${what}_resumed 4 --resume)
+  expect_equal(${what}_alone ${what}_resumed)
+endforeach()
 
 # A mistake ends all of them with its sentence and code.
 execute_process(COMMAND ${MPIEXEC} -n 2 ${PROGRAM} train --network "${network}" --method "sup;0" --data ${DATA}

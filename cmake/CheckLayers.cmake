@@ -28,6 +28,7 @@ set(third_party
     "^io/ ^zlib\\.h$"
     "^io/ ^(Eigen|unsupported/Eigen)/"
     "^train/distributed\\.hpp$ ^mpi\\.h$"
+    "^train/side_by_side\\.hpp$ ^sched\\.h$"
     "^embed/field_view\\.hpp$ ^Eigen/")
 set(longest 400)
 

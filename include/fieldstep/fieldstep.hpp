@@ -39,6 +39,7 @@
 #include <fieldstep/core/activations.hpp>
 #include <fieldstep/core/arena.hpp>
 #include <fieldstep/core/carver.hpp>
+#include <fieldstep/core/clustering.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/core/exec.hpp>
 #include <fieldstep/core/init.hpp>
@@ -78,16 +79,20 @@
 #include <fieldstep/io/key_map.hpp>
 #include <fieldstep/io/lzf.hpp>
 #include <fieldstep/io/mapped_file.hpp>
+#include <fieldstep/io/named_array.hpp>
 #include <fieldstep/io/npy.hpp>
+#include <fieldstep/io/npz.hpp>
 #include <fieldstep/io/pickle.hpp>
 #include <fieldstep/io/pickle_machine.hpp>
 #include <fieldstep/io/recognise.hpp>
+#include <fieldstep/io/recording.hpp>
 #include <fieldstep/io/tensor_file.hpp>
 #include <fieldstep/io/tidhy_keys.hpp>
 #include <fieldstep/io/torch_checkpoint.hpp>
 #include <fieldstep/io/vti.hpp>
 #include <fieldstep/io/zip.hpp>
 
+#include <fieldstep/models/any_tidhy.hpp>
 #include <fieldstep/models/avit.hpp>
 #include <fieldstep/models/avit_expand.hpp>
 #include <fieldstep/models/avit_training.hpp>
@@ -225,6 +230,7 @@
 #include <fieldstep/train/schedule/mpp.hpp>
 #include <fieldstep/train/schedule/poseidon.hpp>
 #include <fieldstep/train/set_sampler.hpp>
+#include <fieldstep/train/side_by_side.hpp>
 #include <fieldstep/train/stepper.hpp>
 #include <fieldstep/train/substack.hpp>
 #include <fieldstep/train/trainer.hpp>

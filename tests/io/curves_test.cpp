@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <cmath>
 #include <cstdlib>
 #include <fieldstep/io/curves.hpp>
 #include <filesystem>
@@ -43,6 +44,22 @@ TEST_CASE("write_curves: table and script are there without gnuplot", "[io][curv
   CHECK_THAT(content(files.script), ContainsSubstring("picture = './errors.png'"));
   CHECK_THAT(content(files.script), ContainsSubstring("table using 1:4 skip 1"));
   CHECK(folder.size() == 2);
+}
+
+TEST_CASE("write_curves: a mark is a line from bottom to top in every plot", "[io][curves]") {
+  const ScratchFolder folder;
+  Curves marked = curves;
+  marked.marks = {0.5, -1, 1.25, 2.5, NAN};  // the axis goes from 0 to 2
+  const std::string plain = content(write_curves(folder.path(), "errors", curves).script);
+  const CurveFiles files = write_curves(folder.path(), "errors", marked);
+  const std::string lines =
+      "set arrow from 0.5, graph 0 to 0.5, graph 1 nohead back linecolor rgb '#a0a0c8'\n"
+      "set arrow from 1.25, graph 0 to 1.25, graph 1 nohead back linecolor rgb '#a0a0c8'\n";
+  const std::string script = content(files.script);
+  const std::size_t at = script.find(lines);
+  REQUIRE(at < script.find("set multiplot"));                               // there it holds for all plots
+  CHECK(plain == script.substr(0, at) + script.substr(at + lines.size()));  // and nothing else is changed
+  CHECK(files.drawn == files.note.empty());
 }
 
 TEST_CASE("write_curves: gnuplot draws, and no text is taken for a command", "[io][curves]") {

@@ -179,7 +179,7 @@ TEST_CASE("Tidhy: starts by the laws of its sources", "[models][tidhy][init]") {
   using Net = Tidhy<SmallGated, double>;
   for (const TidhyStart start : {TidhyStart::torch, TidhyStart::flax}) {
     const Arena<double> weights = constant<double>(Net::arena_size, 0);
-    initialise_tidhy<Net>(weights.data(), make_key(1), start);
+    initialise_tidhy<Net>(weights.data(), make_key(1), {.law = start});
     const auto w = bind<typename Net::Weights>(static_cast<const double*>(weights.data()));
     const bool torch = start == TidhyStart::torch;
     CHECK((w.hypernet.dense1.bias(0) != 0) == torch);
@@ -191,6 +191,46 @@ TEST_CASE("Tidhy: starts by the laws of its sources", "[models][tidhy][init]") {
     for (int i = 0; i < Net::M * Net::R; ++i) columns += U[2 * i] * U[2 * i + 1];
     CHECK_THAT(torch ? rows : columns, WithinAbs(0, 1e-12));
   }
+}
+
+TEST_CASE("Tidhy: a decoder that begins as principal components explains what they do", "[models][tidhy][init]") {
+  using Net = Tidhy<Small, double>;
+  constexpr std::size_t frames_of_all = 400;
+  std::vector<double> X;  // of rank R, with a mean
+  const Arena<double> latents = drawn<double>("tidhy/z", frames_of_all * Net::R, 0, 1),
+                      mixing = drawn<double>("tidhy/A", std::size_t{Net::R} * Net::D, 0, 1);
+  for (std::size_t f = 0; f < frames_of_all; ++f)
+    for (std::size_t c = 0; c < Net::D; ++c) {
+      double x = 3 + static_cast<double>(c);
+      for (std::size_t i = 0; i < Net::R; ++i) x += latents.data()[f * Net::R + i] * mixing.data()[i * Net::D + c];
+      X.push_back(x);
+    }
+  const Arena<double> weights = constant<double>(Net::arena_size, 0);
+  initialise_tidhy<Net>(weights.data(), make_key(1), {.mixture_bias = .4, .mixture_scale = 0});
+  start_at_components<Net>(weights.data(), frames_of_all, X.data());
+  const auto w = bind<typename Net::Weights>(static_cast<const double*>(weights.data()));
+  CHECK((w.hypernet.dense3.bias(2) == .4 && w.hypernet.dense3.kernel.data_handle()[3] == 0));
+  double gram_error = 0, unexplained = 0;
+  const double* W = w.spatial_decoder.dense.kernel.data_handle();
+  for (int i = 0; i < Net::R; ++i)
+    for (int j = 0; j < Net::R; ++j) {
+      double dot = 0;
+      for (int c = 0; c < Net::D; ++c) dot += W[i * Net::D + c] * W[j * Net::D + c];
+      gram_error = std::max(gram_error, std::abs(dot - (i == j)));
+    }
+  for (std::size_t f = 0; f < frames_of_all; ++f) {
+    std::vector<double> x(X.begin() + static_cast<std::ptrdiff_t>(f * Net::D),
+                          X.begin() + static_cast<std::ptrdiff_t>((f + 1) * Net::D));
+    for (std::size_t c = 0; c < Net::D; ++c) x[c] -= w.spatial_decoder.dense.bias(static_cast<int>(c));
+    for (int i = 0; i < Net::R; ++i) {
+      double along = 0;
+      for (std::size_t c = 0; c < Net::D; ++c) along += W[i * Net::D + static_cast<int>(c)] * x[c];
+      for (std::size_t c = 0; c < Net::D; ++c) x[c] -= along * W[i * Net::D + static_cast<int>(c)];
+    }
+    for (const double rest : x) unexplained = std::max(unexplained, std::abs(rest));
+  }
+  CHECK(gram_error < 1e-12);
+  CHECK(unexplained < 1e-9);
 }
 
 TEST_CASE("Tidhy: data that do not fit are refused with a sentence", "[models][tidhy]") {

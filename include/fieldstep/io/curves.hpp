@@ -29,6 +29,7 @@ struct Curves {
   std::string title;
   Column axis;
   std::vector<CurvePlot> plots;
+  std::vector<double> marks{};  ///< where on the axis every plot has a thin vertical line, such as switching times
 };
 
 /// What was written. Without gnuplot there is no picture, but its script is there.
@@ -53,10 +54,12 @@ inline std::string gnuplot_text(std::string_view text) {
 /// Draws the table beside it into the picture beside it; names begin with ./ so that none is taken for a pipe.
 inline std::string gnuplot_script(const Curves& curves, const std::string& stem) {
   constexpr std::size_t plot_width = 560, plot_height = 480;
-  bool positive = true;  // a logarithmic axis cannot show zero
+  bool positive = true, negative = false;  // a logarithmic axis cannot show zero
   for (const CurvePlot& plot : curves.plots)
-    for (const Column& line : plot.lines)
+    for (const Column& line : plot.lines) {
       positive &= std::ranges::none_of(line.values, [](double v) { return v <= 0; });
+      negative |= std::ranges::any_of(line.values, [](double v) { return v < 0; });
+    }
   const std::string plots = number_text(curves.plots.size());
   const std::string size = number_text(plot_width * curves.plots.size()) + "," + number_text(plot_height);
 
@@ -72,8 +75,17 @@ set key below horizontal samplen 2
 set rmargin 4
 set format y '%g'
 )";
-  script += positive ? "set logscale y\n" : "set yrange [0:*]\n";
+  script += positive ? "set logscale y\n" : negative ? "" : "set yrange [0:*]\n";
   script += "set xlabel " + gnuplot_text(curves.axis.name) + "\n";
+  const std::vector<double>& axis = curves.axis.values;
+  for (const double mark : curves.marks) {
+    // Off the axis it would be drawn into the plot beside.
+    if (std::ranges::none_of(axis, [=](double v) { return v <= mark; }) ||
+        std::ranges::none_of(axis, [=](double v) { return v >= mark; }))
+      continue;
+    const std::string at = number_text(mark);
+    script += "set arrow from " + at + ", graph 0 to " + at + ", graph 1 nohead back linecolor rgb '#a0a0c8'\n";
+  }
   script += "set multiplot layout 1," + plots + " title " + gnuplot_text(curves.title) + "\n";
   std::size_t column = 2;
   for (const CurvePlot& plot : curves.plots) {

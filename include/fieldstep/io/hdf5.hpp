@@ -29,6 +29,13 @@ inline std::string listed(const std::vector<std::string>& names) {
 
 }  // namespace detail
 
+/// A dataset as a list shows it.
+struct Hdf5Entry {
+  std::string name;  ///< with its groups
+  Hdf5Shape shape;
+  bool numeric = false;
+};
+
 class Hdf5File {
  public:
   /// No dataset may declare more than `limit` bytes.
@@ -40,9 +47,11 @@ class Hdf5File {
   std::vector<std::string> names(std::string_view group = "/") const;
 
   bool contains(std::string_view name) const;
-  Hdf5Dataset dataset(std::string_view name) const {
-    return {path_ + ": " + std::string(name), open(name), bytes_, limit_};
+  Hdf5Dataset dataset(std::string_view name, Hdf5Numbers wanted = Hdf5Numbers::floating) const {
+    return {path_ + ": " + std::string(name), open(name), bytes_, limit_, wanted};
   }
+  /// Everything stored in the file, group after group; links to other places are left out.
+  std::vector<Hdf5Entry> datasets() const;
 
   /// Attribute of a group or dataset, if it is there and is a single text or number.
   std::optional<std::string> text_attribute(std::string_view object, const std::string& name) const;
@@ -142,6 +151,34 @@ inline std::vector<std::string> Hdf5File::names(std::string_view group) const {
   const detail::Hdf5Object object = open(group);
   if (H5Iget_type(object.id()) != H5I_GROUP) fail(path_, ": ", group, " is a dataset, wanted a group");
   return detail::hdf5_names(object.id());
+}
+
+inline std::vector<Hdf5Entry> Hdf5File::datasets() const {
+  constexpr std::size_t most = 4096;  // a group may hold itself
+  const detail::Hdf5Session session;
+  std::vector<std::pair<std::string, detail::Hdf5Object>> groups;
+  groups.emplace_back("", open("/"));
+  std::vector<Hdf5Entry> found;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const std::string prefix = groups[g].first;
+    const hid_t group = groups[g].second.id();
+    for (const std::string& name : detail::hdf5_names(group)) {
+      H5L_info_t link;
+      if (H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD) continue;
+      detail::Hdf5Object object(H5Oopen(group, name.c_str(), H5P_DEFAULT));
+      const H5I_type_t kind = H5Iget_type(object.id());
+      if (groups.size() + found.size() > most) fail(path_, ": more than ", most, " groups and datasets to list");
+      if (kind == H5I_GROUP) groups.emplace_back(prefix + name + "/", std::move(object));
+      if (kind != H5I_DATASET) continue;
+      const detail::Hdf5Type type(H5Dget_type(object.id()));
+      const detail::Hdf5Space space(H5Dget_space(object.id()));
+      const H5T_class_t numbers = H5Tget_class(type.id());
+      Hdf5Shape shape(static_cast<std::size_t>(std::max(H5Sget_simple_extent_ndims(space.id()), 0)));
+      H5Sget_simple_extent_dims(space.id(), shape.data(), nullptr);
+      found.push_back({prefix + name, std::move(shape), numbers == H5T_FLOAT || numbers == H5T_INTEGER});
+    }
+  }
+  return found;
 }
 
 inline std::optional<std::pair<detail::Hdf5Attribute, std::size_t>> Hdf5File::open_attribute(std::string_view object,

@@ -6,6 +6,7 @@
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/io/detail/hdf5_chunk.hpp>
 #include <fieldstep/io/detail/hdf5_library.hpp>
+#include <fieldstep/io/tensor_file.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,12 +17,6 @@ namespace fieldstep::io {
 using Hdf5Shape = std::vector<hsize_t>;
 
 namespace detail {
-
-inline std::string shape_text(std::span<const hsize_t> shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + ")";
-}
 
 /// visit(index) for every index of begin, begin + step, ... < end along each axis, the last axis fastest.
 template <class Visit>
@@ -47,12 +42,16 @@ inline std::size_t place(const Hdf5Shape& index, std::span<const hsize_t> origin
 
 }  // namespace detail
 
-/// An array of floating-point numbers of any width and byte order; reads give float. Whatever the file declares is
-/// checked against what it stores before anything is allocated.
+/// Which types a dataset may have: fields are floating-point numbers, a recording may be counts.
+enum class Hdf5Numbers { floating, any };
+
+/// An array of numbers of any width and byte order; reads give float. Whatever the file declares is checked against
+/// what it stores before anything is allocated.
 class Hdf5Dataset {
  public:
   /// `label` names file and dataset in messages; more than `limit` bytes declared are refused.
-  Hdf5Dataset(std::string label, detail::Hdf5Object object, std::uint64_t file_bytes, std::uint64_t limit);
+  Hdf5Dataset(std::string label, detail::Hdf5Object object, std::uint64_t file_bytes, std::uint64_t limit,
+              Hdf5Numbers wanted = Hdf5Numbers::floating);
 
   const Hdf5Shape& shape() const noexcept { return shape_; }
 
@@ -84,12 +83,14 @@ class Hdf5Dataset {
 };
 
 inline Hdf5Dataset::Hdf5Dataset(std::string label, detail::Hdf5Object object, std::uint64_t file_bytes,
-                                std::uint64_t limit)
+                                std::uint64_t limit, Hdf5Numbers wanted)
     : label_(std::move(label)), object_(std::move(object)) {
   const detail::Hdf5Session session;
   if (H5Iget_type(object_.id()) != H5I_DATASET) fail(label_, " is a group, wanted a dataset");
   type_ = detail::Hdf5Type(H5Dget_type(object_.id()));
-  if (H5Tget_class(type_.id()) != H5T_FLOAT) fail(label_, " does not hold floating-point numbers");
+  const H5T_class_t kind = H5Tget_class(type_.id());
+  if (kind != H5T_FLOAT && wanted == Hdf5Numbers::floating) fail(label_, " does not hold floating-point numbers");
+  if (kind != H5T_FLOAT && kind != H5T_INTEGER) fail(label_, " does not hold numbers");
   item_bytes_ = H5Tget_size(type_.id());
   check_extents(limit);
   check_storage(file_bytes);
@@ -109,7 +110,7 @@ inline void Hdf5Dataset::check_extents(std::uint64_t limit) {
   for (const hsize_t extent : shape_) {
     const bool overflow = __builtin_mul_overflow(bytes, extent, &bytes);
     if (extent > longest_axis || overflow || bytes > limit)
-      fail(label_, " declares shape ", detail::shape_text(shape_), ", more than the limit of ", limit >> 20, " MiB");
+      fail(label_, " declares shape ", shape_text(shape_), ", more than the limit of ", limit >> 20, " MiB");
   }
 }
 
@@ -124,10 +125,10 @@ inline void Hdf5Dataset::check_storage(std::uint64_t file_bytes) {
   std::uint64_t bytes = item_bytes_;
   for (const hsize_t extent : shape_) bytes *= extent;
   const std::uint64_t stored = H5Dget_storage_size(object_.id());
-  if (bytes > 0 && stored == 0) fail(label_, " declares shape ", detail::shape_text(shape_), " but stores no values");
+  if (bytes > 0 && stored == 0) fail(label_, " declares shape ", shape_text(shape_), " but stores no values");
   if (layout != H5D_CHUNKED) {
     if (stored < bytes || stored > file_bytes)
-      fail(label_, " declares shape ", detail::shape_text(shape_), " but stores ", stored, " of ", bytes, " bytes");
+      fail(label_, " declares shape ", shape_text(shape_), " but stores ", stored, " of ", bytes, " bytes");
     return;
   }
 
@@ -136,8 +137,7 @@ inline void Hdf5Dataset::check_storage(std::uint64_t file_bytes) {
   bool overflow = false;
   for (const hsize_t extent : chunk_) overflow |= __builtin_mul_overflow(chunk_items_, extent, &chunk_items_);
   if (overflow || chunk_items_ > (4 * file_bytes + (std::uint64_t{64} << 20)) / item_bytes_)
-    fail(label_, " has chunks of shape ", detail::shape_text(chunk_), ", too large for a file of ", file_bytes,
-         " bytes");
+    fail(label_, " has chunks of shape ", shape_text(chunk_), ", too large for a file of ", file_bytes, " bytes");
   check_filters(plist.id());
 }
 
@@ -164,8 +164,7 @@ inline void Hdf5Dataset::check_block(std::span<const hsize_t> offset, std::span<
   for (std::size_t axis = 0; fits && axis < shape_.size(); ++axis)
     fits = count[axis] <= shape_[axis] && offset[axis] <= shape_[axis] - count[axis];
   if (!fits)
-    fail(label_, " has shape ", detail::shape_text(shape_), ", wanted ", detail::shape_text(count), " from ",
-         detail::shape_text(offset));
+    fail(label_, " has shape ", shape_text(shape_), ", wanted ", shape_text(count), " from ", shape_text(offset));
 }
 
 inline std::vector<float> Hdf5Dataset::read(std::span<const hsize_t> offset, std::span<const hsize_t> count) const {
@@ -198,7 +197,7 @@ void Hdf5Dataset::for_each_chunk(std::span<const hsize_t> offset, std::span<cons
   detail::for_each_index(first, end, chunk_, [&](const Hdf5Shape& corner) {
     hsize_t stored = 0;
     if (H5Dget_chunk_storage_size(object_.id(), corner.data(), &stored) < 0 || stored == 0)
-      fail(label_, " does not store the chunk at ", detail::shape_text(corner));
+      fail(label_, " does not store the chunk at ", shape_text(corner));
     visit(corner, static_cast<std::size_t>(stored));
   });
 }
@@ -232,9 +231,9 @@ inline std::vector<float> Hdf5Dataset::read_chunk(const Hdf5Shape& corner, std::
   std::vector<std::byte> items(chunk_items_ * item_bytes_);
   std::uint32_t skipped = 0;
   if (H5Dread_chunk(object_.id(), H5P_DEFAULT, corner.data(), &skipped, stored.data()) < 0)
-    fail(label_, ": the chunk at ", detail::shape_text(corner), " cannot be read (", detail::hdf5_reason(), ")");
+    fail(label_, ": the chunk at ", shape_text(corner), " cannot be read (", detail::hdf5_reason(), ")");
   if (!detail::unpack_chunk(stored, packing_, skipped, item_bytes_, items))
-    fail(label_, ": the chunk at ", detail::shape_text(corner), " does not unpack to ", items.size(), " bytes");
+    fail(label_, ": the chunk at ", shape_text(corner), " does not unpack to ", items.size(), " bytes");
 
   items.resize(chunk_items_ * std::max(item_bytes_, sizeof(float)));  // conversion happens in place
   if (H5Tconvert(type_.id(), H5T_NATIVE_FLOAT, chunk_items_, items.data(), nullptr, H5P_DEFAULT) < 0)

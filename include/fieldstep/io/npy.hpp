@@ -166,25 +166,27 @@ inline TensorFile read_npy(const std::filesystem::path& path) {
   });
 }
 
-/// A float32 array, row-major, little-endian.
-inline void write_npy(const std::filesystem::path& path, std::span<const float> numbers, const Extents& shape) {
-  if (item_count(shape, path.string()) != numbers.size())
-    fail(path.string(), ": ", numbers.size(), " numbers for shape ", shape_text(shape));
+/// What stands before the numbers of a float32 array, row-major, little-endian: a multiple of 64 bytes.
+inline std::string npy_preamble(const Extents& shape) {
   std::string extents;
   for (const std::int64_t extent : shape) extents += std::to_string(extent) + (shape.size() == 1 ? "," : ", ");
   if (shape.size() > 1) extents.resize(extents.size() - 2);
   std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + extents + "), }";
-  constexpr std::size_t preamble = 10, alignment = 64;
-  header.resize((preamble + header.size() + alignment) / alignment * alignment - preamble - 1, ' ');
+  constexpr std::size_t before = 10, alignment = 64;
+  header.resize((before + header.size() + alignment) / alignment * alignment - before - 1, ' ');
   header += '\n';
 
-  AtomicFile file(path);
-  file.write(npy_magic);
   const std::array<char, 4> version_and_length{1, 0, static_cast<char>(header.size() & 0xff),
                                                static_cast<char>(header.size() >> 8)};
-  file.write(std::string_view(version_and_length.data(), version_and_length.size()));
-  file.write(std::string_view(header));
+  return std::string(npy_magic).append(version_and_length.data(), version_and_length.size()) + header;
+}
 
+/// A float32 array, row-major, little-endian.
+inline void write_npy(const std::filesystem::path& path, std::span<const float> numbers, const Extents& shape) {
+  if (item_count(shape, path.string()) != numbers.size())
+    fail(path.string(), ": ", numbers.size(), " numbers for shape ", shape_text(shape));
+  AtomicFile file(path);
+  file.write(npy_preamble(shape));
   file.write(std::as_bytes(numbers));
   file.commit();
 }

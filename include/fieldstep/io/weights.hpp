@@ -84,7 +84,7 @@ struct LoadOptions {
 inline TensorFile open_weights(const std::filesystem::path& path) {
   TensorFile file = open_tensor_file(path);
   if (std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with("fieldstep.training"); }) > 0)
-    std::erase_if(file.tensors, [](const StoredTensor& tensor) { return tensor.name.starts_with("optimizer/"); });
+    std::erase_if(file.tensors, [](const StoredTensor& tensor) { return tensor.name.find('/') != std::string::npos; });
   in_file(path, [&] { name_as_torch(file); });
   return file;
 }

@@ -12,9 +12,9 @@ namespace fieldstep::models {
 /// TiDHy's inner minimisation: the latents of a batch at one time, given those before, by gradient descent with
 /// Nesterov momentum and soft thresholds on
 ///   J(r, r2) = <l(D(r), x)> + temp_weight <(r - r_bar(r_p, r2))^2> + L1 terms (+ <(r2 - E(r, r2))^2>)
-/// where <> is the mean over the batch: a sample's gradient is 1/B of its own, and all samples stop together.
-/// Samples are independent between two tests for convergence. It allocates in its constructor only.
-/// Source: TiDHy's inf and inf_step; the gradients are written out, arXiv and code differ in nothing that is used here.
+/// where <> is the mean over the batch (mean_over): a sample's gradient is 1/B of its own, and all samples stop
+/// together. Samples are independent between two tests for convergence. It allocates in its constructor only. Source:
+/// TiDHy's inf and inf_step; the gradients are written out, arXiv and code differ in nothing that is used here.
 template <class Net, class Exec = Kokkos::DefaultHostExecutionSpace>
 class TidhyInference {
  public:
@@ -61,7 +61,8 @@ class TidhyInference {
     int i = 0;
     for (bool converged = false; i < options.max_iter && !converged; ++i) {
       for_ranges(exec_, batch, [=, this, &w, &prepared, &options](int begin, int end) {
-        for (int b = begin; b < end; ++b) adamw_update(w, prepared, options, batch, i, samples_[at(b)]);
+        for (int b = begin; b < end; ++b)
+          adamw_update(w, prepared, options, options.samples(batch), i, samples_[at(b)]);
       });
       converged = true;
       for (int b = 0; b < batch; ++b) converged = converged && samples_[at(b)].change_r < options.tol;
@@ -82,9 +83,9 @@ class TidhyInference {
       Net::project(w, s.x, s.projected);
       Net::carry(w, r_p + b * R, s.u);
       std::copy_n(r + b * R, R, s.r), std::copy_n(r2 + b * Q, Q, s.r2);
-      gradients(w, prepared, options, batch, s, {});
+      gradients(w, prepared, options, options.samples(batch), s, {});
       std::copy_n(s.g_r, R, dr + b * R), std::copy_n(s.g_r2, Q, dr2 + b * Q);
-      value += value_of(w, prepared, options, batch, s);
+      value += value_of(w, prepared, options, options.samples(batch), s);
     }
     return value;
   }
@@ -243,7 +244,7 @@ class TidhyInference {
       for_ranges(exec_, batch, [=, this, &w, &prepared, &options](int begin, int end) {
         for (int b = begin; b < end; ++b)
           for (int k = i; k < i + together; ++k) {
-            gradients(w, prepared, options, batch, samples_[at(b)], {});
+            gradients(w, prepared, options, options.samples(batch), samples_[at(b)], {});
             move(options, k, samples_[at(b)]);
           }
       });
@@ -276,10 +277,10 @@ class TidhyInference {
       for_ranges(exec_, batch, [=, this, &w, &prepared, &options, &balance](int begin, int end) {
         for (int b = begin; b < end; ++b) {
           Sample& s = samples_[at(b)];
-          gradients(w, prepared, options, batch, s, balance);
+          gradients(w, prepared, options, options.samples(batch), s, balance);
           typename Net::Decoded decoded;
           Net::decode(w, s.r, decoded);
-          s.spatial_loss = Net::spatial_loss(decoded.linear, s.x) / batch;
+          s.spatial_loss = Net::spatial_loss(decoded.linear, s.x) / options.samples(batch);
         }
       });
       std::array<double, 3> losses{}, norms{};

@@ -19,16 +19,31 @@ struct TidhyRecord {
   std::vector<Real> b;                                                             ///< R, with dyn_bias only
   double spatial_loss_rhat_avg = 0, spatial_loss_rbar_avg = 0, temp_loss_avg = 0;  ///< temp_weight included
   std::vector<int> iterations;                                                     ///< (time), the first frame's first
+  int batch = 0, time = 0, R = 0, Q = 0, M = 0, D = 0;
+
+  /// show(name, numbers, what of a frame's shape stands behind (batch, time)), by the original's names.
+  void visit(const auto& show) const {
+    using Shape = std::vector<int>;
+    show("I", I, Shape{D}), show("I_hat", I_hat, Shape{D}), show("I_bar", I_bar, Shape{D});
+    show("R_hat", R_hat, Shape{R}), show("R_bar", R_bar, Shape{R}), show("R2_hat", R2_hat, Shape{Q});
+    show("W", W, Shape{M}), show("Ut", Ut, Shape{R, R});
+    if (!b.empty()) show("b", b, Shape{R});
+    show("spatial_loss_rhat", spatial_loss_rhat, Shape{D}), show("spatial_loss_rbar", spatial_loss_rbar, Shape{D});
+    show("temp_loss", temp_loss, Shape{R});
+  }
 };
 
-/// Infers the sequences X (batch, time, D) and records everything. progress(t), where given, is called after frame t.
+/// Infers the sequences X (batch, time, D) and records everything. progress(t) is called after frame t.
 template <class Training, class Real, class Progress>
 TidhyRecord<Real> evaluate_record(Training& training, const typename Training::Weights& w, const TidhyOptions& options,
                                   int batch, int time, const Real* X, const Progress& progress) {
   using Net = typename Training::Network;
   constexpr std::size_t R = Net::R, Q = Net::Q, M = Net::M, D = Net::D;
   const std::size_t rows = static_cast<std::size_t>(batch) * static_cast<std::size_t>(time);
-  TidhyRecord<Real> record;
+  if (batch < 1 || time < 1 || batch > training.largest_batch())
+    fail_usage("evaluate_record: found ", batch, " sequences of ", time, " frames, wanted 1 to ",
+               training.largest_batch(), " of at least one");
+  TidhyRecord<Real> record{.batch = batch, .time = time, .R = Net::R, .Q = Net::Q, .M = Net::M, .D = Net::D};
   record.I.assign(X, X + rows * D);
   for (auto* of_channels : {&record.I_hat, &record.I_bar, &record.spatial_loss_rhat, &record.spatial_loss_rbar})
     of_channels->assign(rows * D, 0);
@@ -40,6 +55,7 @@ TidhyRecord<Real> evaluate_record(Training& training, const typename Training::W
   const typename Net::Prepared& prepared = training.prepared();
   std::vector<Real> r(static_cast<std::size_t>(batch) * R, 0), r_p = r, r2(static_cast<std::size_t>(batch) * Q, 0),
                                                                r_bar(R), u(M * R), mixture(Net::outputs);
+  start_r2(options, r2.size(), r2.data());
   const std::size_t stride = static_cast<std::size_t>(time) * D;
   typename Net::Decoded decoded;
   typename Net::Hypernet::Saved saved;

@@ -3,10 +3,13 @@
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/models/tidhy_inference.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace fieldstep::models {
@@ -19,6 +22,15 @@ struct TidhyLosses {
 
   double total() const { return spatial_rhat + spatial_rbar + temp + r2; }
 };
+
+/// The slow latents at the start, 0 or normal draws.
+template <class Real>
+void start_r2(const TidhyOptions& options, std::size_t count, Real* r2) {
+  if (options.r2_init_std == 0) return static_cast<void>(std::fill_n(r2, count, Real(0)));
+  for (std::size_t i = 0; i < count; ++i)
+    r2[i] = static_cast<Real>(options.r2_init_std *
+                              static_cast<double>(random_normal(random_bits(options.r2_init_key, i, 0))));
+}
 
 /// TiDHy on sequences: inference along them, the losses, and their gradient by all parameters at the latents that were
 /// found, which are constants. Memory for `batch` sequences of `time` frames, allocated in the constructor.
@@ -47,6 +59,7 @@ class TidhyTraining {
   }
 
   int largest_batch() const { return inference_.largest_batch(); }
+  int longest() const { return time_; }
   TidhyInference<Net, Exec>& inference() { return inference_; }
   const typename Net::Prepared& prepared() const { return *prepared_; }
 
@@ -56,19 +69,30 @@ class TidhyTraining {
     Net::prepare(w, *prepared_);
   }
 
-  /// Infers the latents of all frames but the first, which has r = r2 = 0 or those given, (batch, R) and (batch, Q).
+  /// Called behind every frame of an inference with its number and the updates made.
+  void on_frame(std::function<void(int t, int updates)> progress) { progress_ = std::move(progress); }
+
+  /// Infers the latents of all frames but the first, which has those given, (batch, R) and (batch, Q), or else the
+  /// start of the options.
   void infer(const TidhyOptions& options, int batch, int time, const Real* X, const Real* r0 = nullptr,
              const Real* r2_0 = nullptr) {
     if (batch > largest_batch() || time > time_)
       fail_usage("TidhyTraining: found ", batch, " sequences of ", time, " frames, wanted at most ", largest_batch(),
                  " of ", time_);
     batch_ = batch, frames_ = time, X_ = X, options_ = options;
-    set_start(r(0), r0, at(batch) * R);
-    set_start(r2(0), r2_0, at(batch) * Q);
+    if (r0)
+      std::copy_n(r0, at(batch) * R, r(0));
+    else
+      std::fill_n(r(0), at(batch) * R, Real(0));
+    if (r2_0)
+      std::copy_n(r2_0, at(batch) * Q, r2(0));
+    else
+      start_r2(options, at(batch) * Q, r2(0));
     for (int t = 1; t < time; ++t) {
       std::copy_n(r2(t - 1), at(batch) * Q, r2(t));
       iterations_[at(t)] =
           inference_.infer(w_, *prepared_, options, batch, X + t * D, at(time) * D, r(t - 1), r(t), r2(t));
+      if (progress_) progress_(t, iterations_[at(t)]);
     }
   }
 
@@ -87,10 +111,6 @@ class TidhyTraining {
  private:
   static constexpr std::size_t parts = 16;  // of the frames, summed one by one
   static std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
-  static void set_start(Real* to, const Real* from, std::size_t count) {
-    from ? std::copy_n(from, count, to) : std::fill_n(to, count, Real(0));
-  }
 
   TidhyLosses pass(const TidhyLosses& weights, Real* gradient) {
     std::array<TidhyLosses, parts> losses{};
@@ -197,6 +217,7 @@ class TidhyTraining {
   Arena<Real> partial_;  // gradients of the parts
   typename Net::Weights w_{};
   TidhyOptions options_{};
+  std::function<void(int, int)> progress_{};
   const Real* X_ = nullptr;  // of the last infer(), as batch_ and frames_
   int batch_ = 0, frames_ = 0;
 };

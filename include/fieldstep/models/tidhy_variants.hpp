@@ -1,4 +1,7 @@
 #pragma once
+#include <fieldstep/core/random.hpp>
+
+#include <string>
 
 namespace fieldstep::models {
 
@@ -37,6 +40,20 @@ struct TidhyNnx : TidhyDefaults {
   static constexpr SpatialNorm spatial_norm = SpatialNorm::channel;
 };
 
+/// Sizes and architecture in a line: R 20, Q 10, M 5, D 100, H 64, MSE.
+template <class Config>
+std::string tidhy_text() {
+  std::string text;
+  const auto size = [&](const char* name, int n) { text += std::string(name) + " " + std::to_string(n) + ", "; };
+  size("R", Config::r_dim), size("Q", Config::r2_dim), size("M", Config::mix_dim), size("D", Config::input_dim);
+  size("H", Config::hyper_hid_dim);
+  if (Config::use_r2_decoder) size("R2 decoder", Config::r2_decoder_hid_dim);
+  if (Config::nonlin_decoder) text += "nonlinear decoder, ";
+  if (Config::low_rank_temp) text += "low rank, ";
+  if (Config::dyn_bias) text += "dynamic bias, ";
+  return text + (Config::loss_type == TidhyLoss::mse ? "MSE" : Config::loss_type == TidhyLoss::bce ? "BCE" : "Poisson");
+}
+
 /// Numbers of an inference and of the losses, by the names of the NNX port.
 struct TidhyOptions {
   double lr_r = .1, lr_r2 = .1;    ///< step sizes
@@ -48,6 +65,11 @@ struct TidhyOptions {
   bool batch_converge = false;  ///< the change of the whole batch, otherwise of every sample
   bool grad_norm_inf = false;   ///< gradient-normalised inference, first order
   double grad_alpha_inf = 1.5, lr_weights_inf = .025;
+  int mean_over = 0;       ///< samples that a batch's means are over, where it is a part of a larger one; 0: its own
+  double r2_init_std = 0;  ///< r2 starts at normal draws of this deviation: a way out of a dead start
+  Key r2_init_key{};
+
+  int samples(int batch) const { return mean_over > 0 ? mean_over : batch; }
 };
 
 }  // namespace fieldstep::models

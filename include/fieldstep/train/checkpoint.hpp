@@ -19,8 +19,8 @@
 
 namespace fieldstep::train {
 
-/// All that a run needs to go on where it stopped: pointers to its weights, to further arenas of their layout (moments)
-/// and to numbers, each under a name.
+/// All that a run needs to go on where it stopped: pointers to its weights, to further arenas of their layout
+/// (moments), to lists of fixed length and to numbers, each under a name.
 ///   TrainingState<float> state(table, weights);
 ///   state.add(trainer), state.add(best);
 template <class Real>
@@ -36,15 +36,18 @@ class TrainingState {
   using Number = std::variant<double*, long*>;
   ParamTable table() const { return table_; }
   const auto& arenas() const { return arenas_; }  ///< (what stands before a parameter's path, its memory)
+  const auto& lists() const { return lists_; }
   const auto& numbers() const { return numbers_; }
 
  private:
   void take(const std::string& name, Arena<Real>& arena) { arenas_.emplace_back(name + "/", arena.data()); }
+  void take(const std::string& name, std::vector<Real>& list) { lists_.emplace_back(name, &list); }
   void take(const std::string& name, double& number) { numbers_.emplace_back(name, &number); }
   void take(const std::string& name, long& number) { numbers_.emplace_back(name, &number); }
 
   ParamTable table_;
   std::vector<std::pair<std::string, Real*>> arenas_;
+  std::vector<std::pair<std::string, std::vector<Real>*>> lists_;
   std::vector<std::pair<std::string, Number>> numbers_;
 };
 
@@ -63,7 +66,7 @@ inline std::string exact_text(const auto& number) {
 }
 
 /// The tensors of a state: a parameter's number in every arena under the original framework's name and in its order,
-/// whatever the vector width that this build packs matrices for.
+/// whatever the vector width that this build packs matrices for; then the lists.
 template <class Real>
 std::vector<io::TensorSpec> specs_of(const TrainingState<Real>& state) {
   std::vector<io::TensorSpec> specs;
@@ -72,6 +75,8 @@ std::vector<io::TensorSpec> specs_of(const TrainingState<Real>& state) {
       specs.push_back({.name = prefix + std::string(entry.path.view()),
                        .dtype = io::dtype_of<Real>,
                        .shape = {entry.shape().begin(), entry.shape().end()}});
+  for (const auto& [name, list] : state.lists())
+    specs.push_back({.name = name, .dtype = io::dtype_of<Real>, .shape = {std::ssize(*list)}});
   return specs;
 }
 
@@ -96,11 +101,14 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingState<Real
     metadata[detail::number_key(name)] = std::visit([](auto* n) { return detail::exact_text(*n); }, number);
   io::AtomicFile file(path);
   std::vector<Real> original;
-  const std::size_t parameters = state.table().size();
+  const std::size_t parameters = state.table().size(), arenas = state.arenas().size();
   const std::vector<io::TensorSpec> specs = detail::specs_of(state);
   io::write_safetensors(file, specs, metadata, [&](std::size_t i, std::span<std::byte> to) {
     original.resize(to.size() / sizeof(Real));
-    export_param(state.table()[i % parameters], state.arenas()[i / parameters].second, original.data());
+    if (i < arenas * parameters)
+      export_param(state.table()[i % parameters], state.arenas()[i / parameters].second, original.data());
+    else
+      original = *state.lists()[i - arenas * parameters].second;
     io::in_file(path, [&] { detail::require_finite(specs[i].name, original); });
     std::memcpy(to.data(), original.data(), to.size());
   });
@@ -158,12 +166,15 @@ void load_checkpoint(const io::TensorFile& file, const TrainingState<Real>& stat
   }
 
   std::vector<Real> original;
+  const std::size_t parameters = state.table().size(), arenas = state.arenas().size();
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    const ParamEntry& entry = state.table()[i % state.table().size()];
-    original.resize(entry.size);
+    original.resize(sources[i]->size());
     io::copy_numbers(*sources[i], original.data());
     detail::require_finite(sources[i]->name, original);
-    import_param(entry, original.data(), state.arenas()[i / state.table().size()].second);
+    if (i < arenas * parameters)
+      import_param(state.table()[i % parameters], original.data(), state.arenas()[i / parameters].second);
+    else
+      *state.lists()[i - arenas * parameters].second = original;
     file.release(*sources[i]);
   }
   for (std::size_t i = 0; i < numbers.size(); ++i)

@@ -60,7 +60,8 @@ class Trainer {
         state_(optimizer.template make_state<Real>(groups)),
         partial_(std::max<std::size_t>(groups.runs().size(), 1)) {}
 
-  long step() const { return step_; }  ///< updates made
+  long step() const { return step_; }                      ///< updates made
+  int accumulated() const { return options_.accumulate; }  ///< minibatches an update
 
   /// Until `steps` updates are made in all, or a callback ends it; callbacks are called in their order.
   template <Callback... Callbacks>

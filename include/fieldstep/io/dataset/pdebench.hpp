@@ -58,7 +58,7 @@ class Pdebench {
     for (const Variable& variable : variables_) {
       const Hdf5Dataset dataset = file_.dataset(path_of(variable, sample));
       const Hdf5Shape shape = wanted_shape(variable);
-      if (dataset.shape() != shape) refuse_shape(variable, sample, dataset.shape(), detail::shape_text(shape));
+      if (dataset.shape() != shape) refuse_shape(variable, sample, dataset.shape(), shape_text(shape));
       Hdf5Shape offset(shape.size(), 0), extent = shape;
       const std::size_t time_axis = groups_.empty() ? 1 : 0;
       if (groups_.empty()) offset[0] = sample, extent[0] = 1;
@@ -144,7 +144,7 @@ class Pdebench {
     info_.width = static_cast<int>(shape[space + 1]);
     for (const Variable& variable : variables_) {
       const Hdf5Shape found = file_.dataset(path_of(variable, 0)).shape(), wanted = wanted_shape(variable);
-      if (found != wanted) refuse_shape(variable, 0, found, detail::shape_text(wanted));
+      if (found != wanted) refuse_shape(variable, 0, found, shape_text(wanted));
     }
   }
 
@@ -162,8 +162,8 @@ class Pdebench {
 
   [[noreturn]] void refuse_shape(const Variable& variable, std::size_t sample, const Hdf5Shape& found,
                                  const std::string& wanted) const {
-    fail(file_.path(), ": ", path_of(variable, sample), " has shape ", detail::shape_text(found), ", wanted ", wanted,
-         " (", info_.name, ")");
+    fail(file_.path(), ": ", path_of(variable, sample), " has shape ", shape_text(found), ", wanted ", wanted, " (",
+         info_.name, ")");
   }
 
   [[noreturn]] void refuse_dimension(int dimension) const {

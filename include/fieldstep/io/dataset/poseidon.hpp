@@ -128,12 +128,11 @@ class Poseidon {
 
   void check(const std::string& name, const Hdf5Shape& wanted) const {
     const Hdf5Shape found = file_.dataset(name).shape();
-    if (found != wanted) refuse(name, found, detail::shape_text(wanted));
+    if (found != wanted) refuse(name, found, shape_text(wanted));
   }
 
   [[noreturn]] void refuse(const std::string& name, const Hdf5Shape& found, const std::string& wanted) const {
-    fail(file_.path(), ": ", name, " has shape ", detail::shape_text(found), ", wanted ", wanted, " (", info_.name,
-         ")");
+    fail(file_.path(), ": ", name, " has shape ", shape_text(found), ", wanted ", wanted, " (", info_.name, ")");
   }
 
   /// One channel of one frame at the end of `to`. `input`: of a steady set, what its network reads.
@@ -177,7 +176,7 @@ class Poseidon {
       }
       const Hdf5Dataset field = file_.dataset(group + std::string(channel.name));
       if (field.shape() != field_extent({}))
-        refuse(group + std::string(channel.name), field.shape(), detail::shape_text(field_extent({})));
+        refuse(group + std::string(channel.name), field.shape(), shape_text(field_extent({})));
       return field.read();
     }
     if (problem_.kind == Kind::poisson)

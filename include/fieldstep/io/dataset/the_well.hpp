@@ -117,7 +117,7 @@ class TheWell {
       const auto side = [&](const std::string& dim) {
         const Hdf5Shape axis = file_.dataset("dimensions/" + dim).shape();
         if (axis.empty() || axis.back() == 0 || axis.back() > longest_side)
-          fail(file_.path(), ": dimensions/", dim, " has shape ", detail::shape_text(axis), ", wanted one axis");
+          fail(file_.path(), ": dimensions/", dim, " has shape ", shape_text(axis), ", wanted one axis");
         return static_cast<int>(axis.back());
       };
       info_.height = side(dims[0]), info_.width = side(dims[1]);
@@ -136,8 +136,8 @@ class TheWell {
     if (variable.varies[1]) wanted.push_back(static_cast<hsize_t>(info_.width));
     wanted.insert(wanted.end(), static_cast<std::size_t>(order), 2);
     if (shape != wanted)
-      fail(file_.path(), ": ", variable.path, " has shape ", detail::shape_text(shape), ", wanted ",
-           detail::shape_text(wanted), " (", info_.name, ")");
+      fail(file_.path(), ": ", variable.path, " has shape ", shape_text(shape), ", wanted ", shape_text(wanted), " (",
+           info_.name, ")");
     if (!variable.per_sample && info_.samples == 0) info_.samples = 1;
   }
 

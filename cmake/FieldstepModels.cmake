@@ -1,7 +1,9 @@
 # fieldstep_add_model(TARGET FAMILY avit VARIANT Ti|S|B|L GRID HEIGHTxWIDTH FRAMES n FIELDS n)
 # fieldstep_add_model(TARGET FAMILY poseidon VARIANT T|S|B|L GRID HEIGHTxWIDTH FIELDS n [OUT_CHANNELS n])
 # fieldstep_add_model(TARGET FAMILY conv NETWORK "Conv;hidden;depth;activation" GRID HEIGHTxWIDTH FIELDS n [PADDING zero])
-# compiles one static network into TARGET, in a translation unit of its own, and lists it in embed::compiled_models().
+# fieldstep_add_model(TARGET FAMILY tidhy [VARIANT name] R_DIM n R2_DIM n MIX_DIM n INPUT_DIM n HYPER_HID_DIM n)
+# compiles one static network into TARGET, in a translation unit of its own, and lists it in embed::compiled_models(), a
+# TiDHy in models::compiled_tidhys().
 # An own variant restates what differs from the published ones' defaults:
 #   fieldstep_add_model(solver FAMILY avit VARIANT micro EMBED_DIM 32 HEADS 2 BLOCKS 2 STATES 12 GRID 64x64 FRAMES 4 FIELDS 1)
 #   fieldstep_add_model(solver FAMILY poseidon VARIANT tiny EMBED_DIM 4 DEPTHS 4,4,4,4 HEADS 1,1,2,4 SKIP_BLOCKS 2,2,2,0
@@ -9,6 +11,8 @@
 # avit: EMBED_DIM HEADS BLOCKS STATES BIAS; poseidon: EMBED_DIM DEPTHS HEADS SKIP_BLOCKS PATCH WINDOW IMAGE_SIZE
 # MLP_RATIO LAYER_NORM_EPS OUT_CHANNELS RESIDUAL convnext|resnet UNCONDITIONED ABSOLUTE_POSITIONS MASK_TOKEN NO_QKV_BIAS
 # LEARN_RESIDUAL. TRAINABLE adds the passes of training, which take a while to compile; FAMILY conv has them always.
+# tidhy: NONLIN_DECODER LOW_RANK_TEMP DYN_BIAS USE_R2_DECODER R2_DECODER_HID_DIM LOSS mse|bce|poisson LINK
+# identity|softplus|exp, and NNX for the numbers of that port.
 # conv: APEBench's descriptions, also Res;hidden;blocks;activation, with the activations relu, tanh, gelu, identity; PADDING periodic|zero|replicate.
 
 set(fieldstep_models_dir "${CMAKE_CURRENT_LIST_DIR}")
@@ -21,11 +25,19 @@ set(fieldstep_poseidon_flags UNCONDITIONED ABSOLUTE_POSITIONS MASK_TOKEN NO_QKV_
 
 set(fieldstep_conv_keys NETWORK PADDING)
 set(fieldstep_conv_flags)
+set(fieldstep_tidhy_sizes R_DIM R2_DIM MIX_DIM INPUT_DIM HYPER_HID_DIM R2_DECODER_HID_DIM)
+set(fieldstep_tidhy_keys ${fieldstep_tidhy_sizes} LOSS LINK)
+set(fieldstep_tidhy_flags NONLIN_DECODER LOW_RANK_TEMP DYN_BIAS USE_R2_DECODER NNX)
 
 function(fieldstep_add_model target)
-  set(keys FAMILY VARIANT GRID FIELDS ${fieldstep_avit_keys} ${fieldstep_poseidon_keys} ${fieldstep_conv_keys})
+  set(keys FAMILY VARIANT GRID FIELDS)
+  set(flags TRAINABLE)
+  foreach(family IN ITEMS avit poseidon conv tidhy)
+    list(APPEND keys ${fieldstep_${family}_keys})
+    list(APPEND flags ${fieldstep_${family}_flags})
+  endforeach()
   list(REMOVE_DUPLICATES keys)
-  cmake_parse_arguments(PARSE_ARGV 1 model "TRAINABLE;${fieldstep_poseidon_flags}" "${keys}" "")
+  cmake_parse_arguments(PARSE_ARGV 1 model "${flags}" "${keys}" "")
   if(model_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "fieldstep_add_model: unknown argument ${model_UNPARSED_ARGUMENTS}")
   endif()
@@ -36,20 +48,26 @@ function(fieldstep_add_model target)
       endif()
     endforeach()
   endmacro()
-  require(FAMILY GRID FIELDS)
-  if(NOT model_FAMILY MATCHES "^(avit|poseidon|conv)$")
-    message(FATAL_ERROR "fieldstep_add_model: FAMILY is ${model_FAMILY}, wanted avit, poseidon or conv")
+  require(FAMILY)
+  if(NOT model_FAMILY MATCHES "^(avit|poseidon|conv|tidhy)$")
+    message(FATAL_ERROR "fieldstep_add_model: FAMILY is ${model_FAMILY}, wanted avit, poseidon, conv or tidhy")
   endif()
-  foreach(key IN LISTS fieldstep_avit_keys fieldstep_poseidon_keys fieldstep_poseidon_flags fieldstep_conv_keys)
+  foreach(key IN LISTS keys flags)
+    if(key MATCHES "^(FAMILY|VARIANT|GRID|FIELDS|TRAINABLE)$")
+      continue()
+    endif()
     if(model_${key} AND NOT key IN_LIST fieldstep_${model_FAMILY}_keys AND NOT key IN_LIST fieldstep_${model_FAMILY}_flags)
       message(FATAL_ERROR "fieldstep_add_model: ${key} is nothing that FAMILY ${model_FAMILY} has")
     endif()
   endforeach()
-  if(NOT model_GRID MATCHES "^([0-9]+)x([0-9]+)$")
-    message(FATAL_ERROR "fieldstep_add_model: GRID is ${model_GRID}, wanted HEIGHTxWIDTH such as 128x128")
+  if(NOT model_FAMILY STREQUAL "tidhy")
+    require(GRID FIELDS)
+    if(NOT model_GRID MATCHES "^([0-9]+)x([0-9]+)$")
+      message(FATAL_ERROR "fieldstep_add_model: GRID is ${model_GRID}, wanted HEIGHTxWIDTH such as 128x128")
+    endif()
+    set(model_HEIGHT ${CMAKE_MATCH_1})
+    set(model_WIDTH ${CMAKE_MATCH_2})
   endif()
-  set(model_HEIGHT ${CMAKE_MATCH_1})
-  set(model_WIDTH ${CMAKE_MATCH_2})
 
   # restate(TYPE NAME KEY): KEY's value as a constant of the configuration, where it is given.
   set(restated)
@@ -71,26 +89,38 @@ function(fieldstep_add_model target)
   configure_file("${fieldstep_models_dir}/${template}.cpp.in" "${folder}/${identifier}.cpp" @ONLY)
   target_sources(${target} PRIVATE "${folder}/${identifier}.cpp")
 
-  # The list is written when all calls have been made.
-  get_target_property(known ${target} FIELDSTEP_MODELS)
-  set_property(TARGET ${target} APPEND PROPERTY FIELDSTEP_MODELS ${identifier})
+  # The lists are written when all calls have been made.
+  get_target_property(known ${target} FIELDSTEP_MODELS_FOLDER)
+  if(model_FAMILY STREQUAL "tidhy")
+    set_property(TARGET ${target} APPEND PROPERTY FIELDSTEP_TIDHYS ${identifier})
+  else()
+    set_property(TARGET ${target} APPEND PROPERTY FIELDSTEP_MODELS ${identifier})
+  endif()
   if(NOT known)
-    set(models "$<TARGET_PROPERTY:${target},FIELDSTEP_MODELS>")
-    file(GENERATE OUTPUT "${folder}/compiled_models.cpp" CONTENT "// Made by fieldstep_add_model.
-#include <fieldstep/embed/registry.hpp>
+    set_target_properties(${target} PROPERTIES FIELDSTEP_MODELS_FOLDER "${folder}")
+    fieldstep_write_list(${target} FIELDSTEP_MODELS fieldstep/embed/registry.hpp embed ModelEntry compiled_models)
+    fieldstep_write_list(${target} FIELDSTEP_TIDHYS fieldstep/models/any_tidhy.hpp models TidhyEntry compiled_tidhys)
+  endif()
+endfunction()
 
-namespace fieldstep::embed {
+# A unit that defines the list of everything that was compiled, which may be nothing.
+function(fieldstep_write_list target property header room entry list)
+  set(all "$<TARGET_PROPERTY:${target},${property}>")
+  get_target_property(folder ${target} FIELDSTEP_MODELS_FOLDER)
+  file(GENERATE OUTPUT "${folder}/${list}.cpp" CONTENT "// Made by fieldstep_add_model.
+#include <${header}>
 
-namespace compiled {
-ModelEntry $<JOIN:${models},()$<SEMICOLON>\nModelEntry >()$<SEMICOLON>
+namespace fieldstep::${room} {
+
+$<$<BOOL:${all}>:namespace compiled {
+${entry} $<JOIN:${all},()$<SEMICOLON>\n${entry} >()$<SEMICOLON>
 }
 
-std::vector<ModelEntry> compiled_models() { return {compiled::$<JOIN:${models},()$<COMMA> compiled::>()}$<SEMICOLON> }
+>std::vector<${entry}> ${list}() { return {$<$<BOOL:${all}>:compiled::$<JOIN:${all},()$<COMMA> compiled::>()>}$<SEMICOLON> }
 
-}  // namespace fieldstep::embed
+}  // namespace fieldstep::${room}
 ")
-    target_sources(${target} PRIVATE "${folder}/compiled_models.cpp")
-  endif()
+  target_sources(${target} PRIVATE "${folder}/${list}.cpp")
 endfunction()
 
 # All: from model_<KEY> of the call to the template, its base class and constants, and the unit's name.
@@ -186,4 +216,36 @@ macro(fieldstep_conv_model)
   endif()
   set(template conv_model)
   string(REPLACE ";" "_" identifier "${network_name}_${model_HEIGHT}x${model_WIDTH}x${model_FIELDS}")
+endmacro()
+
+macro(fieldstep_tidhy_model)
+  require(R_DIM R2_DIM MIX_DIM INPUT_DIM HYPER_HID_DIM)
+  set(base TidhyDefaults)
+  if(model_NNX)
+    set(base TidhyNnx)
+  endif()
+  foreach(key IN LISTS fieldstep_tidhy_sizes)
+    string(TOLOWER ${key} name)
+    restate(int ${name} ${key})
+  endforeach()
+  foreach(key IN ITEMS NONLIN_DECODER LOW_RANK_TEMP DYN_BIAS USE_R2_DECODER)
+    string(TOLOWER ${key} name)
+    if(model_${key})
+      string(APPEND restated "\n  static constexpr bool ${name} = true;")
+    endif()
+  endforeach()
+  if(DEFINED model_LOSS)
+    string(APPEND restated "\n  static constexpr auto loss_type = TidhyLoss::${model_LOSS};")
+  endif()
+  if(DEFINED model_LINK)
+    string(APPEND restated "\n  static constexpr auto poisson_link = PoissonLink::${model_LINK};")
+  endif()
+  set(network_name tidhy)
+  if(DEFINED model_VARIANT)
+    string(APPEND network_name "-${model_VARIANT}")
+  endif()
+  set(template tidhy_model)
+  string(MD5 hash "${base}${restated}")
+  string(SUBSTRING ${hash} 0 6 hash)
+  set(identifier "${network_name}_${hash}")
 endmacro()

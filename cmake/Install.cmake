@@ -11,5 +11,6 @@ install(TARGETS fieldstep EXPORT fieldstepTargets)
 install(EXPORT fieldstepTargets NAMESPACE fieldstep:: DESTINATION "${package_dir}")
 install(DIRECTORY include/fieldstep DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES "${PROJECT_BINARY_DIR}/fieldstepConfig.cmake" "${PROJECT_BINARY_DIR}/fieldstepConfigVersion.cmake"
-              cmake/Components.cmake cmake/FieldstepModels.cmake cmake/avit_model.cpp.in cmake/scot_model.cpp.in DESTINATION "${package_dir}")
+              cmake/Components.cmake cmake/FieldstepModels.cmake cmake/avit_model.cpp.in cmake/scot_model.cpp.in
+              cmake/conv_model.cpp.in cmake/tidhy_model.cpp.in DESTINATION "${package_dir}")
 install(FILES "${PROJECT_BINARY_DIR}/fieldstep.pc" DESTINATION "${CMAKE_INSTALL_DATADIR}/pkgconfig")

@@ -6,6 +6,7 @@
 #include <examples/cli/output_folder.hpp>
 #include <examples/cli/progress.hpp>
 #include <examples/cli/schedule.hpp>
+#include <examples/cli/tidhy.hpp>
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/io/atomic_file.hpp>
@@ -38,6 +39,7 @@ struct Options {
   int frames_per_unit = 0, threads = 0;
   double extent = 1;
   bool json = false, quiet = false;
+  TidhyEvaluation tidhy;  ///< what only its weights are asked
 };
 
 /// What a line of the curves stands for: weights of one label, such as several seeds of one method.
@@ -209,9 +211,25 @@ void check(const Options& options) {
     fail(options.frames, ": is there already, wanted a folder to make or an empty one");
 }
 
+/// Whether it was weights of a TiDHy.
+bool run_tidhy(const Options& options) {
+  const io::TensorFile weights = open_weights(options.weights.front());
+  if (network_of(weights, options.weights.front()).sizes.family != "tidhy") return false;
+  if (options.weights.size() > 1)
+    fail_usage("--weights: found ", options.weights.size(), ", wanted one of a TiDHy at a time");
+  TidhyEvaluation evaluation = options.tidhy;
+  evaluation.weights = options.weights.front(), evaluation.output = options.output, evaluation.title = options.title;
+  evaluation.data = {options.data}, evaluation.pictured = static_cast<int>(options.pictured);
+  evaluation.json = options.json, evaluation.quiet = options.quiet;
+  const KokkosThreads kokkos(options.threads);
+  evaluate_tidhy(evaluation, weights);
+  return true;
+}
+
 void run(const Options& options) {
   const Interruption interruption;
   check(options);
+  if (run_tidhy(options)) return;
   const std::vector<train::Metric> metrics(options.metrics.begin(), options.metrics.end());
   OutputFolder output(options.output, "evaluate.json");
   const io::Dataset data = io::open_dataset(options.data, options.problem);
@@ -322,6 +340,21 @@ void add_evaluate(CLI::App& app) {
       .add_option("--frames-per-unit", o.frames_per_unit,
                   "ScOT: frames that a lead time of 1 spans; default: the set's own")
       ->check(CLI::PositiveNumber);
+  TidhyEvaluation& t = o.tidhy;
+  command.add_option("--states", t.states, "TiDHy: hidden states to compare the mixture weights with, one a time");
+  command.add_option("--state-lag", t.state_lag, "TiDHy: W[t] is compared with the state so many times before")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--clusters", t.clusters, "TiDHy: groups of mixture weights; default: as there are states")
+      ->check(CLI::Range(1, 8));
+  command.add_option("--format", t.format, "TiDHy: of the record")
+      ->check(CLI::IsMember({"npz", "npy", "h5"}))
+      ->capture_default_str();
+  command.add_option("--window", t.sequences.window, "TiDHy: times of a sequence that recordings are cut into")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--stride", t.sequences.stride, "TiDHy: times between the starts of two such")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--set", t.settings, "TiDHy: NAME=VALUE instead of what the training had, such as max_iter=200");
   command.add_option("--title", o.title, "Title of the pictures");
   command.add_option("--threads", o.threads, "Threads, exactly; default: OMP_NUM_THREADS or all processors")
       ->check(CLI::PositiveNumber);
@@ -333,6 +366,9 @@ void add_evaluate(CLI::App& app) {
       "OUTPUT gets errors.csv (a column a metric and label, and persistence: the last known frame again and again) "
       "and\n"
       "its picture, pictures of some steps of one rollout (truth, forecast, difference) and evaluate.json.\n"
+      "Of weights of a TiDHy it infers the latents of recordings: OUTPUT gets everything that is inferred, by the\n"
+      "original's names, latents and mixture weights over time with the times at which they switch, and the data\n"
+      "beside what was inferred and what was predicted a time ahead.\n"
       "Example: fieldstep evaluate --weights one/best.safetensors sup5/best.safetensors --data test.npy --steps 50 \\\n"
       "           --metrics nRMSE,correlation --output comparison --frames movie");
   command.callback([options] { run(*options); });

@@ -1,6 +1,7 @@
 #include <examples/cli/commands.hpp>
 #include <examples/cli/machine.hpp>
 #include <examples/cli/models.hpp>
+#include <examples/cli/tidhy.hpp>
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
 
@@ -43,6 +44,9 @@ Json json_of(const io::Recognised& network) {
             {"use_absolute_embeddings", network.absolute_positions},
             {"qkv_bias", network.qkv_bias},
             {"mlp_ratio", network.mlp_ratio}};
+  if (network.family == "tidhy")
+    return {{"r_dim", network.latents[0]},     {"r2_dim", network.latents[1]},        {"mix_dim", network.latents[2]},
+            {"input_dim", network.latents[3]}, {"hyper_hid_dim", network.latents[4]}, {"options", network.options}};
   if (network.family == "conv")
     return {{"layers", network.layers},
             {"blocks", network.blocks},
@@ -138,11 +142,35 @@ void describe_models(const Options& options) {
     return;
   }
   std::cout << listing(entries);
+  if (options.subject.empty() && options.model.grid.empty() && options.model.fields + options.model.frames == 0)
+    std::cout << "  for recordings:\n" << tidhy_listing(models::compiled_tidhys());
   if (options.train)
     for (const ModelEntry& entry : entries) print_training(entry, options.batch);
   if (options.model.name.empty()) return;
   std::cout << entries.front().name << ": " << recognise(entries.front()).text() << ", " << entries.front().table.size()
             << " tensors\n";
+  if (options.params) print_tree(io::named_shapes(entries.front().table));
+}
+
+void describe_tidhys(const Options& options) {
+  std::vector<models::TidhyEntry> entries = models::compiled_tidhys();
+  std::erase_if(entries, [&](const models::TidhyEntry& e) { return e.name != options.subject; });
+  if (entries.empty())
+    fail(options.subject, ": is not compiled into this program, which has\n", tidhy_listing(models::compiled_tidhys()));
+  if (options.json) {
+    Json list = Json::array();
+    for (const models::TidhyEntry& entry : entries) {
+      list.push_back({{"family", "tidhy"},
+                      {"model", entry.name},
+                      {"sizes", entry.text},
+                      {"input_dim", entry.input_dim},
+                      {"parameters", param_count(entry.table)}});
+      if (options.params) list.back()["params"] = json_of(io::named_shapes(entry.table));
+    }
+    std::cout << list.dump() << '\n';
+    return;
+  }
+  std::cout << tidhy_listing(entries);
   if (options.params) print_tree(io::named_shapes(entries.front().table));
 }
 
@@ -180,6 +208,11 @@ void describe_weights(const Options& options) {
   std::cout << ")\n";
   for (const auto& [key, value] : file.metadata)
     if (key != "config") std::cout << "  " << key << ": " << value << '\n';  // config.json, several screens long
+  if (network.family == "tidhy") {
+    std::cout << "Compiled in for them: " << tidhy_of(file, options.subject).name << '\n';
+    if (options.params) print_tree(shapes);
+    return;
+  }
   std::cout << (models.empty() ? "No model for them is compiled in.\n" : "Compiled-in models for them:\n");
   if (models.empty() && !network.family.empty())
     std::cout << "Add to examples/cli/CMakeLists.txt: " << model_line({}, known) << '\n';
@@ -194,6 +227,7 @@ void run(Options options) {
     describe_weights(options);
     return;
   }
+  if (is_tidhy(options.subject)) return describe_tidhys(options);
   if (!options.subject.empty()) {
     const auto& known = embed::compiled_models();
     if (std::ranges::none_of(known, [&](const ModelEntry& e) { return e.name == options.subject; }) &&

@@ -33,10 +33,9 @@ AnyOptimizer erased(const Optimizer& optimizer) {
             state->visit([&](std::string_view name, auto& part) { held.shown.emplace_back(name, &part); });
             return held;
           },
-          [optimizer](const train::ParameterGroups& groups, long t, float* weights, float* gradient, void* state,
-                      double factor) {
-            optimizer.step(Kokkos::DefaultHostExecutionSpace(), groups, t, weights, gradient,
-                           *static_cast<State*>(state), factor);
+          [optimizer](const AnyOptimizer::Exec& exec, const train::ParameterGroups& groups, long t, float* weights,
+                      float* gradient, void* state, double factor) {
+            optimizer.step(exec, groups, t, weights, gradient, *static_cast<State*>(state), factor);
           }};
 }
 

@@ -23,7 +23,8 @@ class AnyOptimizer {
     std::vector<std::pair<std::string, std::variant<Arena<float>*, double*>>> shown;
   };
   using MakeState = std::function<Held(const train::ParameterGroups&)>;
-  using Step = std::function<void(const train::ParameterGroups&, long, float*, float*, void*, double)>;
+  using Exec = Kokkos::DefaultHostExecutionSpace;
+  using Step = std::function<void(const Exec&, const train::ParameterGroups&, long, float*, float*, void*, double)>;
 
   AnyOptimizer(MakeState make_state, Step step) : make_state_(std::move(make_state)), step_(std::move(step)) {}
 
@@ -38,9 +39,9 @@ class AnyOptimizer {
     return {make_state_(groups)};
   }
   template <class Real>
-  void step(const Kokkos::DefaultHostExecutionSpace&, const train::ParameterGroups& groups, long t, Real* weights,
-            Real* gradient, State<Real>& state, double factor = 1) const {
-    step_(groups, t, weights, gradient, state.state.get(), factor);
+  void step(const Exec& exec, const train::ParameterGroups& groups, long t, Real* weights, Real* gradient,
+            State<Real>& state, double factor = 1) const {
+    step_(exec, groups, t, weights, gradient, state.state.get(), factor);
   }
 
  private:

@@ -1,6 +1,8 @@
 #pragma once
 #include <examples/cli/method_objective.hpp>
 #include <examples/cli/training.hpp>
+#include <fieldstep/models/any_tidhy.hpp>
+#include <fieldstep/train/set_sampler.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -54,6 +56,9 @@ struct SharedObjective {
 SharedObjective share(MethodObjective& goal, MethodParts& parts, ParamTable table, std::int64_t samples,
                       bool fixed_order);
 SharedObjective share(Goal& goal, SampleParts& parts, ParamTable table, std::int64_t samples, bool fixed_order);
+using TidhyParts = train::MinibatchParts<train::SetSampler>;
+SharedObjective share(models::AnyTidhy& goal, TidhyParts& parts, ParamTable table, std::int64_t samples,
+                      bool fixed_order);
 
 /// Rank 0's state on all.
 void broadcast(const train::TrainingState<float>& state);

@@ -15,6 +15,9 @@ int minibatch_parts(bool) { return 1; }
 SharedObjective share(MethodObjective& goal, MethodParts&, ParamTable, std::int64_t, bool) {
   return SharedObjective::of(std::shared_ptr<MethodObjective>(&goal, [](MethodObjective*) {}));
 }
+SharedObjective share(models::AnyTidhy& goal, TidhyParts&, ParamTable, std::int64_t, bool) {
+  return SharedObjective::of(std::shared_ptr<models::AnyTidhy>(&goal, [](models::AnyTidhy*) {}));
+}
 SharedObjective share(Goal& goal, SampleParts&, ParamTable, std::int64_t, bool) {
   return SharedObjective::of(std::shared_ptr<Goal>(&goal, [](Goal*) {}));
 }

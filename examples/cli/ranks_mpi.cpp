@@ -74,12 +74,19 @@ SharedObjective share(Goal& goal, SampleParts& parts, ParamTable table, std::int
   return shared(goal, parts, table, samples, fixed_order);
 }
 
+SharedObjective share(models::AnyTidhy& goal, TidhyParts& parts, ParamTable table, std::int64_t samples,
+                      bool fixed_order) {
+  return shared(goal, parts, table, samples, fixed_order);
+}
+
 void broadcast(const train::TrainingState<float>& state) {
   if (!together()) return;
   std::size_t size = 0;
   for (const ParamEntry& entry : state.table()) size = std::max(size, entry.offset + entry.stored);
   for (const auto& [prefix, arena] : state.arenas())
     MPI_Bcast(arena, static_cast<int>(size), MPI_FLOAT, 0, MPI_COMM_WORLD);
+  for (const auto& [name, list] : state.lists())
+    MPI_Bcast(list->data(), static_cast<int>(list->size()), MPI_FLOAT, 0, MPI_COMM_WORLD);
   for (const auto& [name, number] : state.numbers())
     std::visit([](auto* value) { MPI_Bcast(value, static_cast<int>(sizeof *value), MPI_BYTE, 0, MPI_COMM_WORLD); },
                number);

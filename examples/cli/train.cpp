@@ -5,6 +5,7 @@
 #include <examples/cli/method_training.hpp>
 #include <examples/cli/ranks.hpp>
 #include <examples/cli/references.hpp>
+#include <examples/cli/tidhy.hpp>
 #include <examples/cli/training.hpp>
 #include <examples/cli/training_options.hpp>
 #include <examples/cli/weights.hpp>
@@ -153,17 +154,8 @@ void run(Options options, const CLI::App& command) {
   const Interruption interruption;
   const bool first = Ranks::rank() == 0;  // who reads weights, writes and speaks
   options.quiet = options.quiet || !first;
-  const bool begun = has_checkpoint(options);
+  auto [begun, metadata] = begin(options, command);  // metadata: of what the run writes
   const fs::path folder = options.output, last = folder / "last.safetensors";
-  train::Description metadata;  // of what the run writes
-  if (begun) {
-    const io::TensorFile checkpoint = io::read_safetensors(last);
-    complete(options, command, checkpoint, last);
-    for (const auto& [key, text] : checkpoint.metadata)
-      if (key == "fieldstep.source" || key == "fieldstep.licence" || key == start_key) metadata[key] = text;
-  } else if (options.resume && !options.quiet) {
-    std::cerr << "fieldstep: " << options.output << " holds no checkpoint yet, the training begins\n";
-  }
   if (options.method.empty() && trains_over_rollouts_only(options.model.name)) options.method = "one";
   const bool over_rollouts = !options.method.empty();
   const bool length_in_text = over_rollouts && options.optimizer.find(';') != std::string::npos;
@@ -171,10 +163,6 @@ void run(Options options, const CLI::App& command) {
       (!length_in_text && (options.steps == 0) == (options.epochs == 0)))
     fail_usage("train: wanted --model, --data and either --steps or --epochs",
                options.resume ? ", which no checkpoint of " + options.output + " tells" : "");
-  for (std::vector<std::string>* paths : {&options.data.files, &options.data.validation_files})
-    for (std::string& path : *paths) path = fs::absolute(path).string();
-  if (!options.checkpoint.empty() && begun && command.count("--checkpoint") > 0)
-    fail_usage("--checkpoint: not with --resume, which goes on from ", last.string());
   if (over_rollouts) return train_by_method(std::move(options), begun, std::move(metadata));
   if (parse_optimizer(options.optimizer))
     fail_usage("--optimizer: descriptions go with --method, found ", options.optimizer);
@@ -279,24 +267,30 @@ void run(Options options, const CLI::App& command) {
     print_summary(about, folder);
 }
 
+/// Whether it is a TiDHy, which a run that goes on may leave to its checkpoint to say.
+bool learns_sequences(const Options& options, const std::vector<std::uint64_t>& seeds) {
+  if (!options.model.name.empty() || !options.resume) return is_tidhy(options.model.name);
+  const Options one = seeds.empty() ? options : of_seed(options, seeds.front());
+  const fs::path last = fs::path(one.output) / "last.safetensors";
+  return fs::exists(last) && io::read_safetensors(last).metadata.contains(tidhy_key);
+}
+
 /// Descriptions are read later, where their faults get sentences of their own.
 std::string described_optimizer(const std::string& text) {
   return text.find(';') == text.npos ? "is no description" : "";
 }
 
-/// The run, or one for every seed, one after the other in folders of their own.
+/// The run, or one for every seed, one after the other in folders of their own; of TiDHys side by side.
 void run_seeds(const Options& options, const std::vector<std::uint64_t>& seeds, const CLI::App& command) {
-  if (seeds.empty()) return run(options, command);
-  std::error_code error;
-  if (!fs::exists(options.output)) fs::create_directory(options.output, error);
-  if (error) fail(options.output, ": cannot be created (", error.message(), ")");
-  const KokkosThreads kokkos(options.threads);  // which can be started once only
-  for (const std::uint64_t seed : seeds) {
-    Options one = options;
-    one.seed = seed;
-    one.output = (fs::path(options.output) / ("seed_" + std::to_string(seed))).string();
-    run(std::move(one), command);
+  if (!seeds.empty()) {
+    std::error_code error;
+    if (!fs::exists(options.output)) fs::create_directory(options.output, error);
+    if (error) fail(options.output, ": cannot be created (", error.message(), ")");
   }
+  if (learns_sequences(options, seeds)) return train_tidhy(options, seeds, command);
+  if (seeds.empty()) return run(options, command);
+  const KokkosThreads kokkos(options.threads);  // which can be started once only
+  for (const std::uint64_t seed : seeds) run(of_seed(options, seed), command);
 }
 
 }  // namespace
@@ -328,7 +322,9 @@ void add_train(CLI::App& app) {
   command.add_option("--reference", o.reference,
                      std::string("Of --method div, mix, res: built-in physics, ") + reference_names);
   count("--frames", o.model.frames, "AViT: frames that it reads; default: the most that are compiled in");
-  command.add_option("--data", o.data.files, "Files or folders of PDEBench, Poseidon, the Well or .npy");
+  command.add_option(
+      "--data", o.data.files,
+      "Files or folders of PDEBench, Poseidon, the Well or .npy; of TiDHy recordings, .csv, .npy, .h5[:DATASET]");
   command.add_option("--validation-data", o.data.validation_files,
                      "Files or folders to validate on; default: --validation");
   command.add_option("--validation", o.data.validation, "Share of the simulations that is kept out of training")
@@ -351,6 +347,12 @@ void add_train(CLI::App& app) {
         "ScOT: frames that a lead time of 1 spans; default: the set's own");
   count("--data-memory", o.data.memory_mib, "Most MiB of frames to keep in memory; more are read when they are needed")
       ->capture_default_str();
+  count("--window", o.sequences.window, "TiDHy: times of a sequence that longer recordings are cut into");
+  count("--stride", o.sequences.stride, "TiDHy: times between the starts of two such; default: --window");
+  command.add_flag("--standardise", o.sequences.standardise, "TiDHy: every channel to mean 0 and deviation 1");
+  command.add_option(
+      "--set", o.settings,
+      "TiDHy: NAME=VALUE by the names of its NNX port, such as lr_r=0.2 max_iter=50; a wrong one lists all");
   command.add_option("--checkpoint", o.checkpoint,
                      "Weights to start from, in any format; what does not fit is drawn anew");
   command.add_option("--output", o.output, "Folder of the run")->required();
@@ -409,6 +411,10 @@ void add_train(CLI::App& app) {
       "With --method every network learns over rollouts from windows of equally long simulations, all in memory; .npy\n"
       "files are (simulations, snapshots, fields, height, width). CUT is true or false. There is no clipping and no\n"
       "weight decay unless asked for. Small networks know no other way; without --method theirs is one.\n"
+      "TiDHy (--model tidhy) learns from recordings: rows are times, columns channels, of several sequences "
+      "(sequences,\n"
+      "times, channels). Its minibatches are shuffled, those that do not fill a batch are left out; a batch is all\n"
+      "sequences unless --batch says otherwise. --seeds trains side by side, a seed a thread.\n"
       "Example: fieldstep train --network 'Conv;32;4;relu' --method 'sup;5;true' --data flows.npy --batch 8 \\\n"
       "           --optimizer 'adam;10_000;warmup_cosine;0.0;1e-3;2_000' --loss nmse --seeds 0,1 --output emulator");
   command.callback([options, seeds, &command] { run_seeds(*options, *seeds, command); });

@@ -81,7 +81,7 @@ class Observer {
                  [&goal, &data, batch = options.batch] { return validate(goal, data, batch); }) {}
 
   /// Everything that has to be in a checkpoint, before the start.
-  void remember(auto& trainer) { state_.add(trainer), state_.add(best_), state_.add(watch_); }
+  void remember(auto&... parts) { (state_.add(parts), ...), state_.add(best_), state_.add(watch_); }
   /// Of the arenas beside the weights.
   std::size_t moment_bytes(std::size_t arena_bytes) const { return (state_.arenas().size() - 1) * arena_bytes; }
   std::filesystem::path checkpoint() const { return options_.folder / "last.safetensors"; }

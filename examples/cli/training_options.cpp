@@ -2,6 +2,9 @@
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/error.hpp>
 #include <fieldstep/core/init.hpp>
+#include <fieldstep/io/safetensors.hpp>
+
+#include <iostream>
 
 namespace fieldstep::cli {
 
@@ -14,6 +17,12 @@ namespace {
 bool is_leftover(const std::string& name) { return name.starts_with(".") && name.ends_with(".partial"); }
 
 }  // namespace
+
+TrainingOptions of_seed(TrainingOptions options, std::uint64_t seed) {
+  options.seed = seed;
+  options.output = (fs::path(options.output) / ("seed_" + std::to_string(seed))).string();
+  return options;
+}
 
 Json json_of(TrainingOptions& options) {
   Json json;
@@ -32,12 +41,31 @@ void complete(TrainingOptions& options, const CLI::App& command, const io::Tenso
   options.visit([&](const std::string& name, auto& value) {
     if (command.count(name) > 0 || ((name == "--steps" || name == "--epochs") && length_given)) return;
     if (name == "--model" && command.count("--network") > 0) return;
+    if (!saved.contains(name)) return;  // of a version that did not have it
     try {
       saved.at(name).get_to(value);
     } catch (const nlohmann::json::exception&) {
       fail(path.string(), ": does not say what ", name, " was");
     }
   });
+}
+
+Beginning begin(TrainingOptions& options, const CLI::App& command) {
+  Beginning beginning{.begun = has_checkpoint(options)};
+  const fs::path last = fs::path(options.output) / "last.safetensors";
+  if (beginning.begun) {
+    const io::TensorFile checkpoint = io::read_safetensors(last);
+    complete(options, command, checkpoint, last);
+    for (const auto& [key, text] : checkpoint.metadata)
+      if (key == "fieldstep.source" || key == "fieldstep.licence" || key == start_key) beginning.metadata[key] = text;
+  } else if (options.resume && !options.quiet) {
+    std::cerr << "fieldstep: " << options.output << " holds no checkpoint yet, the training begins\n";
+  }
+  if (!options.checkpoint.empty() && beginning.begun && command.count("--checkpoint") > 0)
+    fail_usage("--checkpoint: not with --resume, which goes on from ", last.string());
+  for (std::vector<std::string>* paths : {&options.data.files, &options.data.validation_files})
+    for (std::string& path : *paths) path = fs::absolute(path).string();
+  return beginning;
 }
 
 bool has_checkpoint(const TrainingOptions& options) {

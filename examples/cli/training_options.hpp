@@ -1,5 +1,6 @@
 #pragma once
 #include <examples/cli/models.hpp>
+#include <examples/cli/sequences.hpp>
 #include <examples/cli/training_data.hpp>
 #include <fieldstep/io/tensor_file.hpp>
 #include <fieldstep/train/checkpoint.hpp>
@@ -22,7 +23,8 @@ struct TrainingOptions {
   double weight_decay = -1, max_norm = -1;  // below 0: the family's own
   long steps = 0, epochs = 0, epoch_size = 0, warmup = 0, validate_every = 0, checkpoint_every = 0, patience = 0;
   int batch = 4, accumulate = 1, threads = 0;
-  std::vector<std::string> frozen;
+  std::vector<std::string> frozen, settings;  ///< settings: of a TiDHy
+  SequenceOptions sequences;
   std::uint64_t seed = 0;
   bool recompute = false, fixed_order = false, resume = false, json = false, quiet = false;
 
@@ -33,6 +35,8 @@ struct TrainingOptions {
     show("--labels", data.labels), show("--bcs", data.boundaries), show("--validation", data.validation);
     show("--pair-step", data.pair_step), show("--pair-last", data.pair_last), show("--transitions", data.transitions);
     show("--frames-per-unit", data.frames_per_unit), show("--data-memory", data.memory_mib);
+    show("--window", sequences.window), show("--stride", sequences.stride);
+    show("--standardise", sequences.standardise), show("--set", settings);
     show("--method", method), show("--loss", loss), show("--reference", reference);
     show("--optimizer", optimizer), show("--schedule", schedule), show("--lr", rate), show("--warmup", warmup);
     show("--lr-embedding", embedding_rate), show("--lr-time", time_rate), show("--weight-decay", weight_decay);
@@ -44,6 +48,9 @@ struct TrainingOptions {
   }
 };
 
+/// The same from one of several seeds, in a folder of its own.
+TrainingOptions of_seed(TrainingOptions options, std::uint64_t seed);
+
 /// Of what a run is made that goes on, in checkpoints' metadata.
 inline const std::string options_key = "fieldstep.training.options", network_key = "fieldstep.training.network",
                          start_key = "fieldstep.training.start";
@@ -53,6 +60,14 @@ nlohmann::ordered_json json_of(TrainingOptions& options);
 /// Takes what the command line does not say from the checkpoint.
 void complete(TrainingOptions& options, const CLI::App& command, const io::TensorFile& checkpoint,
               const std::filesystem::path& path);
+
+/// Whether a run was begun, and what of its checkpoint's metadata goes on.
+struct Beginning {
+  bool begun = false;
+  train::Description metadata{};
+};
+/// Looks into the folder and completes the options.
+Beginning begin(TrainingOptions& options, const CLI::App& command);
 
 /// Whether a run can be in the folder, and there is a checkpoint to go on from.
 bool has_checkpoint(const TrainingOptions& options);

@@ -52,6 +52,16 @@ std::map<std::string, std::string> metadata_of(const Network& known) {
             .dump();
     return metadata;
   }
+  if (network.family == "tidhy") {
+    metadata["fieldstep.config"] = Json{
+        {"r_dim", network.latents[0]},
+        {"r2_dim", network.latents[1]},
+        {"mix_dim", network.latents[2]},
+        {"input_dim", network.latents[3]},
+        {"hyper_hid_dim",
+         network.latents[4]}}.dump();
+    return metadata;
+  }
   if (network.family == "poseidon") {
     Json config{{"depths", network.depths},
                 {"embed_dim", network.embed_dim},

@@ -168,7 +168,10 @@ inline std::vector<Hdf5Entry> Hdf5File::datasets() const {
       detail::Hdf5Object object(H5Oopen(group, name.c_str(), H5P_DEFAULT));
       const H5I_type_t kind = H5Iget_type(object.id());
       if (groups.size() + found.size() > most) fail(path_, ": more than ", most, " groups and datasets to list");
-      if (kind == H5I_GROUP) groups.emplace_back(prefix + name + "/", std::move(object));
+      if (kind == H5I_GROUP) {
+        groups.emplace_back(prefix + name + "/", std::move(object));
+        continue;
+      }
       if (kind != H5I_DATASET) continue;
       const detail::Hdf5Type type(H5Dget_type(object.id()));
       const detail::Hdf5Space space(H5Dget_space(object.id()));

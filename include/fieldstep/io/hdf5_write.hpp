@@ -32,11 +32,12 @@ inline void write_hdf5_array(hid_t file, const NamedArray& array) {
 inline void write_hdf5(const std::filesystem::path& path, std::span<const NamedArray> arrays) {
   const std::vector<std::byte> image = in_file(path, [&] {
     constexpr std::size_t growth = std::size_t{1} << 20;
+    constexpr const char* nowhere = "/dev/null/image";  // a file of that name would be opened, and none can be there
     check_arrays(arrays);
     const detail::Hdf5Session session;
     const detail::Hdf5Plist in_memory(H5Pcreate(H5P_FILE_ACCESS));
     H5Pset_fapl_core(in_memory.id(), growth, false);
-    const detail::Hdf5FileHandle file(H5Fcreate("image", H5F_ACC_TRUNC, H5P_DEFAULT, in_memory.id()));
+    const detail::Hdf5FileHandle file(H5Fcreate(nowhere, H5F_ACC_TRUNC, H5P_DEFAULT, in_memory.id()));
     if (!file) fail("cannot be made as HDF5 (", detail::hdf5_reason(), ")");
     for (const NamedArray& array : arrays) detail::write_hdf5_array(file.id(), array);
 

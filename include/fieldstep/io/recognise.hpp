@@ -34,7 +34,7 @@ inline std::vector<NamedShape> named_shapes(ParamTable table) {
 /// Sizes are 0 where the family has none such or the shapes do not tell. Two networks have the same text() if their
 /// parameters have the same names and shapes.
 struct Recognised {
-  std::string family;   ///< mpp, poseidon, conv; empty: unknown
+  std::string family;   ///< mpp, poseidon, conv, tidhy; empty: unknown
   std::string variant;  ///< of the published ones; empty: another size
   std::string bias;     ///< mpp: rel, continuous, none
   std::int64_t embed_dim = 0, heads = 0, blocks = 0, states = 0;
@@ -50,11 +50,20 @@ struct Recognised {
   bool use_conditioning = false, absolute_positions = false, qkv_bias = true, mask_token = false;
   double mlp_ratio = 4;
 
+  /// tidhy: R, Q, M, D, H; beside them what else its parameters tell.
+  std::array<std::int64_t, 5> latents{};
+  std::string options{};
+
   /// "AViT-S (embed_dim 384, 6 heads, 12 blocks, 12 states, rel bias)"
   /// "Poseidon ScOT-T (embed_dim 48, depths 4,4,4,4, heads 3,6,12,24, skip blocks 2,2,2,0, patch 4, channels 4 -> 4)"
   std::string text() const {
     if (family.empty()) return "an unknown network";
     std::ostringstream text;
+    if (family == "tidhy") {
+      text << "TiDHy (R " << latents[0] << ", Q " << latents[1] << ", M " << latents[2] << ", D " << latents[3]
+           << ", H " << latents[4] << options << ")";
+      return text.str();
+    }
     if (family == "conv") {
       text << "a convolutional network (" << (blocks > 0 ? blocks : layers)
            << (blocks > 0 ? " residual blocks" : " layers") << ", hidden " << embed_dim << ", kernel " << kernel
@@ -180,6 +189,18 @@ inline Recognised recognise(const std::vector<NamedShape>& shapes) {
     }
     if (stages > 0) r.heads = r.num_heads[0], r.blocks = r.depths[0];
     r.variant = detail::scot_variant(r);
+  } else if (extent("hypernet.dense1.kernel", 1) > 0 && extent("temporal", 1) > 0) {
+    r.family = "tidhy";
+    const bool nonlinear = extent("spatial_decoder.dense1.kernel", 1) > 0, low_rank = extent("temporal", 2) > 0;
+    const std::string first = nonlinear ? "dense1" : "dense", last = nonlinear ? "dense3" : "dense";
+    r.latents = {extent("spatial_decoder." + first + ".kernel", 0), extent("hypernet.dense1.kernel", 0),
+                 extent("temporal", 0), extent("spatial_decoder." + last + ".kernel", 1),
+                 extent("hypernet.dense1.kernel", 1)};
+    if (nonlinear) r.options += ", nonlinear decoder";
+    if (low_rank) r.options += ", low rank";
+    if (extent("temporal_bias", 1) > 0) r.options += ", dynamic bias";
+    if (extent("r2_decoder.dense1.kernel", 1) > 0)
+      r.options += ", R2 decoder " + std::to_string(extent("r2_decoder.dense1.kernel", 1));
   } else if (extent("layers.0.weight", 3) > 0) {
     r.family = "conv";
     r.layers = detail::list_length(shapes, "layers");

@@ -4,6 +4,7 @@
 #include <fieldstep/io/key_map.hpp>
 #include <fieldstep/io/open_tensor_file.hpp>
 #include <fieldstep/io/recognise.hpp>
+#include <fieldstep/io/tidhy_keys.hpp>
 
 #include <Kokkos_Core.hpp>
 #include <algorithm>
@@ -85,7 +86,7 @@ inline TensorFile open_weights(const std::filesystem::path& path) {
   TensorFile file = open_tensor_file(path);
   if (std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with("fieldstep.training"); }) > 0)
     std::erase_if(file.tensors, [](const StoredTensor& tensor) { return tensor.name.find('/') != std::string::npos; });
-  in_file(path, [&] { name_as_torch(file); });
+  in_file(path, [&] { name_as_torch(file), name_tidhy_as_nnx(file); });
   return file;
 }
 

@@ -81,7 +81,7 @@ class TidhyObjective {
         r2_state_(static_cast<std::size_t>(largest_batch) * Net::Q, 0) {
     read(sequences, X, std::move(order));
     std::fill_n(weights_.data(), weights_.size(), Real(0));
-    clear_gradient();
+    std::fill_n(gradient_.data(), gradient_.size(), Real(0));
     balance_.fill(1);
     start_r2(options.inference, r2_state_.size(), r2_state_.data());
   }
@@ -105,7 +105,11 @@ class TidhyObjective {
   static std::string text() { return tidhy_text<typename Net::Config>(); }
   Real* weights() { return weights_.data(); }
   Real* gradient() { return gradient_.data(); }
-  void clear_gradient() { std::fill_n(gradient_.data(), gradient_.size(), Real(0)); }
+  /// Before an update, also where other processes make its gradient.
+  void clear_gradient() {
+    std::fill_n(gradient_.data(), gradient_.size(), Real(0));
+    updated_ = true;
+  }
   int largest_batch() const { return training_.largest_batch(); }
   int time() const { return time_; }
   const TidhyTrainingOptions& options() const { return options_; }
@@ -134,7 +138,6 @@ class TidhyObjective {
                     carried ? r_state_.data() : nullptr, carried ? r2_state_.data() : nullptr);
     std::copy_n(training_.r(time_ - 1), samples.size() * Net::R, r_state_.data());
     std::copy_n(training_.r2(time_ - 1), samples.size() * Net::Q, r2_state_.data());
-    updated_ = true;
     return options_.grad_norm ? add_balanced() : add_plain();
   }
 
@@ -258,7 +261,7 @@ class TidhyObjective {
   std::vector<Real> r_state_, r2_state_;
   TidhyLosses losses_;
   std::array<double, tasks> balance_{}, first_{-1};
-  bool updated_ = false;
+  bool updated_ = false;  ///< or about to be
 };
 
 }  // namespace fieldstep::models

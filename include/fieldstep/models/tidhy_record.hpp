@@ -11,14 +11,14 @@ namespace fieldstep::models {
 /// Source: TiDHy.evaluate_record.
 template <class Real>
 struct TidhyRecord {
-  std::vector<Real> I, I_hat, I_bar, spatial_loss_rhat, spatial_loss_rbar;         ///< D
-  std::vector<Real> R_hat, R_bar, temp_loss;                                       ///< R; temp_weight not included
-  std::vector<Real> R2_hat;                                                        ///< Q
-  std::vector<Real> W;                                                             ///< M
-  std::vector<Real> Ut;                                                            ///< (R, R)
-  std::vector<Real> b;                                                             ///< R, with dyn_bias only
-  double spatial_loss_rhat_avg = 0, spatial_loss_rbar_avg = 0, temp_loss_avg = 0;  ///< temp_weight included
-  std::vector<int> iterations;                                                     ///< (time), the first frame's first
+  std::vector<Real> I{}, I_hat{}, I_bar{}, spatial_loss_rhat{}, spatial_loss_rbar{};  ///< D
+  std::vector<Real> R_hat{}, R_bar{}, temp_loss{};                                    ///< R; temp_weight not included
+  std::vector<Real> R2_hat{};                                                         ///< Q
+  std::vector<Real> W{};                                                              ///< M
+  std::vector<Real> Ut{};                                                             ///< (R, R)
+  std::vector<Real> b{};                                                              ///< R, with dyn_bias only
+  double spatial_loss_rhat_avg = 0, spatial_loss_rbar_avg = 0, temp_loss_avg = 0;     ///< temp_weight included
+  std::vector<int> iterations{};  ///< (time), the first frame's first
   int batch = 0, time = 0, R = 0, Q = 0, M = 0, D = 0;
 
   /// show(name, numbers, what of a frame's shape stands behind (batch, time)), by the original's names.

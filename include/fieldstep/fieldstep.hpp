@@ -46,6 +46,7 @@
 #include <fieldstep/core/init_equinox.hpp>
 #include <fieldstep/core/metrics.hpp>
 #include <fieldstep/core/name.hpp>
+#include <fieldstep/core/orthonormal.hpp>
 #include <fieldstep/core/packed.hpp>
 #include <fieldstep/core/param_table.hpp>
 #include <fieldstep/core/params.hpp>
@@ -182,6 +183,7 @@
 #include <fieldstep/train/evaluation.hpp>
 #include <fieldstep/train/flow_data.hpp>
 #include <fieldstep/train/general_trainer.hpp>
+#include <fieldstep/train/latent_data.hpp>
 #include <fieldstep/train/loss/channel_groups.hpp>
 #include <fieldstep/train/loss/composite.hpp>
 #include <fieldstep/train/loss/concept.hpp>

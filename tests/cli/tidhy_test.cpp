@@ -74,7 +74,7 @@ TEST_CASE("train --model tidhy, evaluate: a recording is learnt and everything i
                     {"--batch", "3", "--epochs", "100", "--lr", "2e-2", "--set", "lr_r=.6", "lr_r2=.3", "max_iter=40",
                      "mixture_bias=.6", "r2_init_std=1", "normalize_spatial=true", "temp_weight=.2"}));
   CHECK(about.at("steps") == 200);  // one of the eight sequences is kept out
-  CHECK(about.at("loss") < .5 * about.at("first_loss").get<double>());
+  CHECK(about.at("loss") < .6 * about.at("first_loss").get<double>());
   CHECK(about.at("settings").at("mean_over") == 3);
 
   const std::string weights = output + "/best.safetensors";

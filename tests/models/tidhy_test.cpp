@@ -129,17 +129,18 @@ TEMPLATE_TEST_CASE("Tidhy: gradients at constant latents agree with central diff
 TEMPLATE_TEST_CASE("Tidhy: equal bits for one thread and for all, no allocation", "[models][tidhy][threads]", Small,
                    SmallGated) {
   using Net = Tidhy<TestType, float>;
-  const Arena<float> X = sequences<Net>();
+  constexpr int many = 960;  // that even a single iteration of all is shared
+  const Arena<float> X = sequences<Net>(many);
   for (const double tol : {0., 1e-2}) {
     TidhyTrainingOptions options = few_iterations();
     options.inference.tol = tol, options.inference.max_iter = 40;
     const auto run = [&](const Exec& exec) {
-      TidhyObjective<Net> goal(batch, frames, X.data(), batch, options, exec);
+      TidhyObjective<Net> goal(many, frames, X.data(), many, options, exec);
       initialise_tidhy<Net>(goal.weights(), make_key(3));
       goal.weights_changed();
       options.regularisation.Lnuc_alpha = 0;
       const AllocationCounter counter;
-      goal.training().infer(options.inference, batch, frames, X.data());
+      goal.training().infer(options.inference, many, frames, X.data());
       goal.training().add_gradient(options.loss_weights, goal.gradient());
       CHECK(counter.allocations() == 0);
       const Arena<float> gradient(Net::arena_size);

@@ -2,6 +2,7 @@
 #include <fieldstep/core/exec.hpp>
 #include <fieldstep/models/tidhy.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -30,15 +31,12 @@ class TidhyInference {
   /// x_stride numbers between samples. Returns the updates made.
   int infer(const typename Net::Weights& w, const typename Net::Prepared& prepared, const TidhyOptions& options,
             int batch, const Real* x, std::size_t x_stride, const Real* r_p, Real* r, Real* r2) {
-    for_ranges(exec_, batch, [=, this, &w](int begin, int end) {
-      for (int b = begin; b < end; ++b) {
-        Sample& s = samples_[at(b)];
-        s.x = x + at(b) * x_stride;
-        Net::project(w, s.x, s.projected);
-        Net::carry(w, r_p + b * R, s.u);
-        std::fill_n(s.r, R, Real(0)), std::fill_n(s.m_r, R, Real(0)), std::fill_n(s.m_r2, Q, Real(0));
-        std::copy_n(r2 + b * Q, Q, s.r2);
-      }
+    for_samples(batch, 1, [=, &w](Sample& s, int b) {
+      s.x = x + at(b) * x_stride;
+      Net::project(w, s.x, s.projected);
+      Net::carry(w, r_p + b * R, s.u);
+      std::fill_n(s.r, R, Real(0)), std::fill_n(s.m_r, R, Real(0)), std::fill_n(s.m_r2, Q, Real(0));
+      std::copy_n(r2 + b * Q, Q, s.r2);
     });
     const int updates = options.grad_norm_inf ? balanced_updates(w, prepared, options, batch)
                                               : plain_updates(w, prepared, options, batch);
@@ -60,9 +58,8 @@ class TidhyInference {
     }
     int i = 0;
     for (bool converged = false; i < options.max_iter && !converged; ++i) {
-      for_ranges(exec_, batch, [=, this, &w, &prepared, &options](int begin, int end) {
-        for (int b = begin; b < end; ++b)
-          adamw_update(w, prepared, options, options.samples(batch), i, samples_[at(b)]);
+      for_samples(batch, 1, [=, &w, &prepared, &options](Sample& s, int) {
+        adamw_update(w, prepared, options, options.samples(batch), i, s);
       });
       converged = true;
       for (int b = 0; b < batch; ++b) converged = converged && samples_[at(b)].change_r < options.tol;
@@ -110,6 +107,18 @@ class TidhyInference {
   };
 
   static std::size_t at(int b) { return static_cast<std::size_t>(b); }
+
+  /// Calls body(sample, b) for every sample of the batch, on one thread where `iterations` of each are not 2e5
+  /// operations a thread, some 20 us: below that a dispatch takes longer.
+  void for_samples(int batch, int iterations, const auto& body) {
+    constexpr double decoder = Net::nonlinear ? Net::H * (R + Net::H + D) : Net::has_gram ? R * R / 2. : R * D;
+    constexpr double of_iteration = 4. * (Net::H * (Q + outputs) + M * R + decoder);
+    const int least = std::max(1, static_cast<int>(2e5 / (of_iteration * iterations)));
+    const auto range = [=, this](int begin, int end) {
+      for (int b = begin; b < end; ++b) body(samples_[at(b)], b);
+    };
+    for_ranges(exec_, batch, range, least);
+  }
 
   static Real abs_slope(Real v) {
     return v > 0 ? Real(1) : v < 0 ? Real(-1) : static_cast<Real>(Config::abs_slope_at_zero);
@@ -241,12 +250,11 @@ class TidhyInference {
                     int batch) {
     const int together = options.tol > 0 ? 1 : options.max_iter;  // iterations between two tests
     for (int i = 0; i < options.max_iter; i += together) {
-      for_ranges(exec_, batch, [=, this, &w, &prepared, &options](int begin, int end) {
-        for (int b = begin; b < end; ++b)
-          for (int k = i; k < i + together; ++k) {
-            gradients(w, prepared, options, options.samples(batch), samples_[at(b)], {});
-            move(options, k, samples_[at(b)]);
-          }
+      for_samples(batch, together, [=, &w, &prepared, &options](Sample& s, int) {
+        for (int k = i; k < i + together; ++k) {
+          gradients(w, prepared, options, options.samples(batch), s, {});
+          move(options, k, s);
+        }
       });
       if (converged(options, batch)) return i + 1;
     }
@@ -274,14 +282,11 @@ class TidhyInference {
     Balance balance{.weight = {1, 1, 1}, .active = true};
     std::array<double, 3> first{};
     for (int i = 0; i < options.max_iter; ++i) {
-      for_ranges(exec_, batch, [=, this, &w, &prepared, &options, &balance](int begin, int end) {
-        for (int b = begin; b < end; ++b) {
-          Sample& s = samples_[at(b)];
-          gradients(w, prepared, options, options.samples(batch), s, balance);
-          typename Net::Decoded decoded;
-          Net::decode(w, s.r, decoded);
-          s.spatial_loss = Net::spatial_loss(decoded.linear, s.x) / options.samples(batch);
-        }
+      for_samples(batch, 1, [=, &w, &prepared, &options, &balance](Sample& s, int) {
+        gradients(w, prepared, options, options.samples(batch), s, balance);
+        typename Net::Decoded decoded;
+        Net::decode(w, s.r, decoded);
+        s.spatial_loss = Net::spatial_loss(decoded.linear, s.x) / options.samples(batch);
       });
       std::array<double, 3> losses{}, norms{};
       for (int b = 0; b < batch; ++b) {

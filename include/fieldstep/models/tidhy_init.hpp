@@ -1,5 +1,6 @@
 #pragma once
 #include <fieldstep/core/error.hpp>
+#include <fieldstep/core/orthonormal.hpp>
 #include <fieldstep/core/random.hpp>
 #include <fieldstep/models/tidhy.hpp>
 #include <fieldstep/ops/small_svd.hpp>
@@ -23,38 +24,6 @@ struct TidhyStartOptions {
   TidhyStart law = TidhyStart::torch;
   double mixture_bias = 0, mixture_scale = 1;
 };
-
-namespace detail {
-
-/// Rows of normal draws made orthonormal, one after the other, in double; of a tall matrix its columns.
-inline std::vector<double> orthonormal(std::size_t rows, std::size_t columns, Key key) {
-  const bool tall = rows > columns;
-  const std::size_t vectors = tall ? columns : rows, length = tall ? rows : columns;
-  std::vector<double> q(rows * columns);
-  for (std::size_t i = 0; i < q.size(); ++i) q[i] = static_cast<double>(random_normal(random_bits(key, i, q.size())));
-  for (std::size_t i = 0; i < vectors; ++i) {
-    double* v = q.data() + i * length;
-    const auto dot = [&](const double* x) {
-      double sum = 0;
-      for (std::size_t k = 0; k < length; ++k) sum += x[k] * v[k];
-      return sum;
-    };
-    for (int twice = 0; twice < 2; ++twice)
-      for (std::size_t j = 0; j < i; ++j) {
-        const double *u = q.data() + j * length, along = dot(u);
-        for (std::size_t k = 0; k < length; ++k) v[k] -= along * u[k];
-      }
-    const double norm = std::sqrt(dot(v));
-    for (std::size_t k = 0; k < length; ++k) v[k] /= norm;
-  }
-  if (!tall) return q;
-  std::vector<double> transposed(q.size());
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < columns; ++j) transposed[i * columns + j] = q[j * rows + i];
-  return transposed;
-}
-
-}  // namespace detail
 
 /// Draws all parameters, parameter i from split(key, i).
 /// Source: the initialisations of TiDHy_torch.py and of the Flax ports, by their laws, not by their generators.
@@ -84,7 +53,7 @@ void initialise_tidhy(typename Net::Real* weights, Key key, const TidhyStartOpti
     if (path == "temporal") {
       const auto all = static_cast<std::size_t>(Net::M * Net::matrix);
       const std::size_t rows = Net::low_rank && !torch ? all / 2 : static_cast<std::size_t>(Net::M);
-      const std::vector<double> q = detail::orthonormal(rows, all / rows, own);
+      const std::vector<double> q = orthonormal(rows, all / rows, own);
       for (std::size_t j = 0; j < all; ++j) to[j] = static_cast<Real>(q[j]);
     } else if (path == "temporal_bias") {
       normal(std::sqrt(2. / (1 + Net::R)));

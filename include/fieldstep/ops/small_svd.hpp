@@ -38,12 +38,13 @@ void principal_components(std::size_t points, int dims, const Real* x, int count
   const Eigen::RowVectorXd mu = centred.colwise().mean();
   centred.rowwise() -= mu;
   const Eigen::SelfAdjointEigenSolver<Matrix> solver(centred.transpose() * centred);
-  Eigen::Map<Eigen::RowVectorXd>(mean, dims) = mu;
+  std::copy_n(mu.data(), dims, mean);
   for (int k = 0; k < count; ++k) {
     Eigen::VectorXd v = solver.eigenvectors().col(dims - 1 - k);
     Eigen::Index largest = 0;
     v.cwiseAbs().maxCoeff(&largest);
-    Eigen::Map<Eigen::VectorXd>(components + k * dims, dims) = v(largest) < 0 ? Eigen::VectorXd(-v) : v;
+    if (v(largest) < 0) v = -v;
+    std::copy_n(v.data(), dims, components + k * dims);
   }
 }
 

@@ -4,12 +4,22 @@ cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${FOLDER})
 file(MAKE_DIRECTORY ${FOLDER})
 set(network "Conv;32;4;relu")
-set(over_rollouts --network [[Conv\;32\;4\;relu]] --method [[sup\;2]])
-set(of_windows --model avit-micro --frames 4)
+set(over_rollouts --data ${DATA} --network [[Conv\;32\;4\;relu]] --method [[sup\;2]])
+set(of_windows --data ${DATA} --model avit-micro --frames 4)
+set(of_sequences --data ${FOLDER}/recording.csv --window 10 --model tidhy-slds --set tol=0 --set normalize_spatial=true)
+set(recording "")  # 12 channels that turn at different speeds, 160 times
+foreach(time RANGE 159)
+  foreach(channel RANGE 1 12)
+    math(EXPR number "(${time} * ${channel} * 7 + ${channel} * ${channel}) % 23 - 11")
+    string(APPEND recording "${number},")
+  endforeach()
+  string(REGEX REPLACE ",$" "\n" recording "${recording}")
+endforeach()
+file(WRITE ${FOLDER}/recording.csv "${recording}")
 
 function(train what processes run steps)
   execute_process(
-    COMMAND ${MPIEXEC} -n ${processes} ${PROGRAM} train ${${what}} --data ${DATA} --output ${FOLDER}/${run}
+    COMMAND ${MPIEXEC} -n ${processes} ${PROGRAM} train ${${what}} --output ${FOLDER}/${run}
             --steps ${steps} --schedule constant --batch 3 --threads 1 --fixed-order --quiet ${ARGN}
     RESULT_VARIABLE code ERROR_VARIABLE error)
   if(NOT code EQUAL 0)
@@ -25,7 +35,7 @@ function(expect_equal one other)
   endif()
 endfunction()
 
-foreach(what IN ITEMS over_rollouts of_windows)
+foreach(what IN ITEMS over_rollouts of_windows of_sequences)
   train(${what} 1 ${what}_alone 4)
   train(${what} 2 ${what}_together 4)
   expect_equal(${what}_alone ${what}_together)

@@ -99,12 +99,14 @@ std::unique_ptr<models::TidhyObjective<Net>> learn(int sequences, int time, cons
 }
 
 /// Lines over time of one sequence of numbers (sequences, time, width).
-std::vector<io::Column> lines_of(const std::string& name, const std::vector<float>& numbers, int width, int time) {
+std::vector<io::Column> lines_of(const std::string& name, const std::vector<float>& numbers, int width, int time,
+                                 int sequence = 0) {
   std::vector<io::Column> lines;
   for (int i = 0; i < width; ++i) {
     lines.push_back({name + std::to_string(i), {}});
     for (int t = 0; t < time; ++t)
-      lines.back().values.push_back(static_cast<double>(numbers[static_cast<std::size_t>(t * width + i)]));
+      lines.back().values.push_back(
+          static_cast<double>(numbers[static_cast<std::size_t>((sequence * time + t) * width + i)]));
   }
   return lines;
 }
@@ -185,12 +187,19 @@ double find_regimes(long updates, const std::string& folder) {
   const double accuracy = matched_accuracy(found, truth);
   std::printf("  held out: accuracy %.3f (always the most frequent: %.3f), adjusted Rand index %.3f\n", accuracy,
               majority_share(truth), adjusted_rand(found, truth));
-  std::vector<double> switches;
-  for (const std::size_t t : switching_times(std::span(truth).first(time - 1)))
-    switches.push_back(static_cast<double>(t + 1));
-  draw(folder, "regimes", "Mixture weights and the true switching times",
-       {{"weights", lines_of("w", record.W, record.M, time)}, {"latents", lines_of("r", record.R_hat, record.R, time)}},
-       time, switches);
+  int shown = 0;  // the sequence with the most switches
+  std::vector<std::size_t> switches;
+  for (int s = 0; s < held; ++s) {
+    const auto first = static_cast<std::size_t>(s) * (time - 1);
+    const auto times = switching_times(std::span(truth).subspan(first, time - 1));
+    if (times.size() > switches.size()) shown = s, switches = times;
+  }
+  std::vector<double> marks;
+  for (const std::size_t t : switches) marks.push_back(static_cast<double>(t + 1));
+  draw(folder, "regimes", "Mixture weights and latents; lines: the true switching times",
+       {{"weights", lines_of("w", record.W, record.M, time, shown)},
+        {"latents", lines_of("r", record.R_hat, record.R, time, shown)}},
+       time, marks);
   return accuracy;
 }
 

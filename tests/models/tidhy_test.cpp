@@ -134,14 +134,15 @@ TEMPLATE_TEST_CASE("Tidhy: equal bits for one thread and for all, no allocation"
   for (const double tol : {0., 1e-2}) {
     TidhyTrainingOptions options = few_iterations();
     options.inference.tol = tol, options.inference.max_iter = 40;
+    options.regularisation.Lnuc_alpha = 0;  // Eigen's SVD takes memory
     const auto run = [&](const Exec& exec) {
       TidhyObjective<Net> goal(many, frames, X.data(), many, options, exec);
       initialise_tidhy<Net>(goal.weights(), make_key(3));
       goal.weights_changed();
-      options.regularisation.Lnuc_alpha = 0;
       const AllocationCounter counter;
       goal.training().infer(options.inference, many, frames, X.data());
       goal.training().add_gradient(options.loss_weights, goal.gradient());
+      goal.add_gradient(0);
       CHECK(counter.allocations() == 0);
       const Arena<float> gradient(Net::arena_size);
       std::copy_n(goal.gradient(), Net::arena_size, gradient.data());
@@ -163,10 +164,16 @@ TEST_CASE("Tidhy: inference descends, stops where it converged and carries its s
   goal.add_gradient(0);
   const TidhyLosses cold = goal.losses();
   for (const int updates : goal.training().iterations()) CHECK((updates > 1 && updates < 400));
+  std::vector<int> told;
+  goal.training().on_frame([&](int t, int updates) {
+    CHECK(t == std::ssize(told) + 1);
+    told.push_back(updates);
+  });
   const std::vector<double> state = goal.r_state();
   CHECK(std::ranges::any_of(state, [](double r) { return r != 0; }));
   goal.add_gradient(0);  // the same sequences, from the latents that they ended with
   CHECK(goal.losses().temp != cold.temp);
+  CHECK(std::ranges::equal(told, goal.training().iterations()));
 
   TidhyOptions none = options.inference;
   none.max_iter = 1;

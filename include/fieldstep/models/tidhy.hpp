@@ -13,10 +13,9 @@ namespace fieldstep::models {
 /// TiDHy: a fast latent r that is decoded to an observation x, a slow latent r2 whose hypernetwork mixes the dynamics
 /// matrices V_m that carry r to the next time.
 ///   (w, g) = relu(h(r2)),  r_bar = sum_m w_m V_m r_p (+ g * temporal_bias),  x ~ D(r)
-/// What the port splits into structure and state is the type and a flat arena here: bind<Weights>(arena) merges them
-/// into the typed tree, table() has its paths, shapes and counts. Everything here is of one sample, the batch is a loop
-/// around it: r (R), r2 (Q), (w, g) (outputs), x (D). Source: Abe and Brunton 2025; TiDHy_torch.py, with the parameter
-/// tree and the names of its NNX port.
+/// Everything here is of one sample, the batch is a loop around it: r (R), r2 (Q), (w, g) (outputs), x (D).
+/// Structure and state, which the NNX port splits, are the type and a flat arena: bind<Weights>(arena) merges them.
+/// Source: Abe and Brunton 2025; TiDHy_torch.py, with the parameter tree and the names of its NNX port.
 template <class Config_, class Real_ = float>
 struct Tidhy {
   using Config = Config_;

@@ -31,12 +31,10 @@ double cosine_penalty(int rows, int length, const Real* x, double scale, Real* d
     for (int k = 0; k < length; ++k) sum += static_cast<double>(x[row(i) + k]) * static_cast<double>(x[row(j) + k]);
     return sum;
   };
-  std::vector<double> norm;
-  for (int i = 0; i < rows; ++i) norm.push_back(std::sqrt(dot(i, i)));
   double value = 0;
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < i; ++j) {
-      const double ni = norm[static_cast<std::size_t>(i)], nj = norm[static_cast<std::size_t>(j)];
+      const double ni = std::sqrt(dot(i, i)), nj = std::sqrt(dot(j, j));
       const double c = dot(i, j) / (ni * nj), sign = c > 0 ? scale : c < 0 ? -scale : 0;
       value += scale * std::abs(c);
       for (int k = 0; dx && k < length; ++k) {

@@ -14,6 +14,7 @@
 #include <fieldstep/train/side_by_side.hpp>
 #include <fieldstep/train/trainer.hpp>
 
+#include <Eigen/QR>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -122,35 +123,13 @@ void draw(const std::string& folder, const std::string& name, const std::string&
 
 /// Share of a signal's variance that a linear function of the rows of x (rows, width) explains.
 double explained(const std::vector<float>& x, int width, const std::vector<double>& signal) {
-  const auto n = static_cast<std::size_t>(width) + 1;
-  std::vector<double> A(n * n), b(n), row(n, 1);
-  double mean = 0, total = 0, rest = 0;
-  const auto load = [&](std::size_t i) {
-    for (std::size_t k = 0; k + 1 < n; ++k) row[k] = static_cast<double>(x[i * (n - 1) + k]);
-  };
-  for (std::size_t i = 0; i < signal.size(); ++i) {
-    load(i);
-    mean += signal[i] / static_cast<double>(signal.size());
-    for (std::size_t k = 0; k < n; ++k) {
-      b[k] += row[k] * signal[i];
-      for (std::size_t l = 0; l < n; ++l) A[k * n + l] += row[k] * row[l];
-    }
-  }
-  for (std::size_t k = 0; k < n; ++k) A[k * n + k] += 1e-9;  // of weights that are always 0
-  for (std::size_t k = 0; k < n; ++k)                        // Gauss-Jordan: the matrix is positive definite
-    for (std::size_t l = 0; l < n; ++l) {
-      if (l == k) continue;
-      const double factor = A[l * n + k] / A[k * n + k];
-      for (std::size_t m = 0; m < n; ++m) A[l * n + m] -= factor * A[k * n + m];
-      b[l] -= factor * b[k];
-    }
-  for (std::size_t i = 0; i < signal.size(); ++i) {
-    load(i);
-    double fit = 0;
-    for (std::size_t k = 0; k < n; ++k) fit += row[k] * b[k] / A[k * n + k];
-    total += (signal[i] - mean) * (signal[i] - mean), rest += (signal[i] - fit) * (signal[i] - fit);
-  }
-  return 1 - rest / total;
+  using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const auto n = static_cast<Eigen::Index>(signal.size());
+  const Eigen::Map<const Eigen::VectorXd> y(signal.data(), n);
+  Eigen::MatrixXd A(n, width + 1);
+  A << Eigen::Map<const Rows>(x.data(), n, width).cast<double>(), Eigen::VectorXd::Ones(n);
+  const Eigen::VectorXd rest = y - A * A.colPivHouseholderQr().solve(y);
+  return 1 - rest.squaredNorm() / (y.array() - y.mean()).matrix().squaredNorm();
 }
 
 /// Means over `turn` times around each, within the sequences, of numbers (sequences, time, width).

@@ -90,18 +90,8 @@ Json summary(const TrainingOptions& options, const RolloutData& data, Observer& 
              {"accumulate", options.accumulate},
              {"optimizer", options.optimizer},
              {"seed", options.seed},
-             {"first_loss", observer.first_loss()},
-             {"loss", observer.last_loss()},
-             {"seconds", observer.seconds()},
-             {"threads", Kokkos::DefaultHostExecutionSpace().concurrency()},
-             {"peak_rss_mib", peak_rss_mib()},
-             {"checkpoint", observer.checkpoint().string()}};
-  if (observer.last_validation()) about["validation"] = observer.last_validation()->loss;
-  if (observer.best().step > 0) {
-    about["best_validation"] = observer.best().value;
-    about["best_step"] = observer.best().step;
-    about["best"] = (fs::path(options.output) / "best.safetensors").string();
-  }
+             {"threads", Kokkos::DefaultHostExecutionSpace().concurrency()}};
+  observer.sum_up(about);
   return about;
 }
 
@@ -219,15 +209,7 @@ void train_by_method(TrainingOptions options, bool begun, train::Description met
     if (!options.quiet) std::cerr << "fieldstep: " << last.string() << ": all " << steps << " steps are made\n";
     return;
   }
-  try {
-    run_together(trainer, steps, observer);
-  } catch (const Interruption::Request&) {
-    observer.draw(title);
-    throw;
-  } catch (const Error& error) {
-    fail(error.what(), "; ", last.string(), " is as it was after step ", observer.saved_step());
-  }
-  observer.draw(title);
+  run_and_draw(trainer, steps, observer, title);
   const Json about = summary(options, data, observer, trainer.step(), windows.size(), weights);
   io::write_text(folder / "train.json", about.dump(1) + "\n");
   if (options.json)

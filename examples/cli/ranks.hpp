@@ -1,12 +1,15 @@
 #pragma once
+#include <examples/cli/interruption.hpp>
 #include <examples/cli/method_objective.hpp>
 #include <examples/cli/training.hpp>
+#include <fieldstep/core/error.hpp>
 #include <fieldstep/models/any_tidhy.hpp>
 #include <fieldstep/train/set_sampler.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 /// The processes that mpirun started together; this one alone where it did not, or where the program knows no MPI
 /// (ranks_alone.cpp in the place of ranks_mpi.cpp).
@@ -84,6 +87,20 @@ void run_together(auto& trainer, long steps, Observer& observer) {
     }
   } together{observer};
   trainer.run(steps, together);
+}
+
+/// The same where the observer is, with the curves at the end, also of a run that is interrupted. An error says which
+/// checkpoint is there.
+void run_and_draw(auto& trainer, long steps, Observer& observer, const std::string& title) {
+  try {
+    run_together(trainer, steps, observer);
+  } catch (const Interruption::Request&) {
+    observer.draw(title);
+    throw;
+  } catch (const Error& error) {
+    fail(error.what(), "; ", observer.checkpoint().string(), " is as it was after step ", observer.saved_step());
+  }
+  observer.draw(title);
 }
 
 }  // namespace fieldstep::cli

@@ -176,18 +176,11 @@ Json fit(Run& run, const Exec& exec, bool alone) {
   observer.start(trainer.step());
   const std::string title = options.title.empty() ? std::string(run.entry.name) + ", " + run.data.name : options.title;
   if (trainer.step() < steps) {
-    try {
-      run_together(trainer, steps, observer);
-    } catch (const Interruption::Request&) {
-      observer.draw(title);
-      throw;
-    } catch (const Error& error) {
-      fail(error.what(), "; ", last.string(), " is as it was after step ", observer.saved_step());
-    }
-  } else if (!quiet) {
-    std::cerr << "fieldstep: " << last.string() << ": all " << steps << " steps are made\n";
+    run_and_draw(trainer, steps, observer, title);
+  } else {
+    observer.draw(title);  // may be what an earlier start was killed at
+    if (!quiet) std::cerr << "fieldstep: " << last.string() << ": all " << steps << " steps are made\n";
   }
-  observer.draw(title);
   Json about{{"family", "tidhy"},
              {"model", run.entry.name},
              {"sizes", run.entry.text},
@@ -199,21 +192,8 @@ Json fit(Run& run, const Exec& exec, bool alone) {
              {"optimizer", options.optimizer},
              {"settings", Json::parse(run.settings.json())},
              {"seed", options.seed},
-             {"first_loss", observer.first_loss()},
-             {"loss", observer.last_loss()},
-             {"seconds", observer.seconds()},
-             {"threads", workers(exec)},
-             {"peak_rss_mib", peak_rss_mib()},
-             {"checkpoint", observer.checkpoint().string()}};
-  if (observer.last_validation()) {
-    about["validation"] = observer.last_validation()->loss;
-    for (const auto& [name, value] : observer.last_validation()->metric.items()) about[name] = value;
-  }
-  if (observer.best().step > 0) {
-    about["best_validation"] = observer.best().value;
-    about["best_step"] = observer.best().step;
-    about["best"] = (folder / "best.safetensors").string();
-  }
+             {"threads", workers(exec)}};
+  observer.sum_up(about);
   io::write_text(folder / "train.json", about.dump(1) + "\n");
   return about;
 }

@@ -125,21 +125,8 @@ Json summary(const Options& options, const TrainingData& data, const Order& orde
              {"batch", order.batch},
              {"accumulate", options.accumulate},
              {"optimizer", options.optimizer},
-             {"first_loss", observer.first_loss()},
-             {"loss", observer.last_loss()},
-             {"seconds", observer.seconds()},
-             {"threads", Kokkos::DefaultHostExecutionSpace().concurrency()},
-             {"peak_rss_mib", peak_rss_mib()},
-             {"checkpoint", observer.checkpoint().string()}};
-  if (observer.last_validation()) {
-    about["validation"] = observer.last_validation()->loss;
-    for (const auto& [name, value] : observer.last_validation()->metric.items()) about[name] = value;
-  }
-  if (observer.best().step > 0) {
-    about["best_validation"] = observer.best().value;
-    about["best_step"] = observer.best().step;
-    about["best"] = (fs::path(options.output) / "best.safetensors").string();
-  }
+             {"threads", Kokkos::DefaultHostExecutionSpace().concurrency()}};
+  observer.sum_up(about);
   return about;
 }
 
@@ -250,15 +237,7 @@ void run(Options options, const CLI::App& command) {
     if (!options.quiet) std::cerr << "fieldstep: " << last.string() << ": all " << order.steps << " steps are made\n";
     return;
   }
-  try {
-    run_together(trainer, order.steps, observer);
-  } catch (const Interruption::Request&) {
-    observer.draw(title);
-    throw;
-  } catch (const Error& error) {
-    fail(error.what(), "; ", last.string(), " is as it was after step ", observer.saved_step());
-  }
-  observer.draw(title);
+  run_and_draw(trainer, order.steps, observer, title);
   const Json about = summary(options, data, order, observer, trainer.step(), weights);
   io::write_text(folder / "train.json", about.dump(1) + "\n");
   if (options.json)

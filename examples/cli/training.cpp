@@ -1,4 +1,5 @@
 #include <examples/cli/interruption.hpp>
+#include <examples/cli/machine.hpp>
 #include <examples/cli/training.hpp>
 #include <examples/cli/weights.hpp>
 #include <fieldstep/core/metrics.hpp>
@@ -154,6 +155,20 @@ void Observer::save(long step) {
   watch_.lap();
   train::save_checkpoint(checkpoint(), state_, options_.of_checkpoint);
   saved_step_ = step;
+}
+
+void Observer::sum_up(Json& about) {
+  about["first_loss"] = first_loss_.value_or(0), about["loss"] = last_loss_;
+  about["seconds"] = watch_.lap(), about["peak_rss_mib"] = peak_rss_mib();
+  about["checkpoint"] = checkpoint().string();
+  if (validation_) {
+    about["validation"] = validation_->loss;
+    for (const auto& [name, value] : validation_->metric.items()) about[name] = value;
+  }
+  if (best_.step > 0) {
+    about["best_validation"] = best_.value, about["best_step"] = best_.step;
+    about["best"] = (options_.folder / "best.safetensors").string();
+  }
 }
 
 void Observer::draw(const std::string& title) {

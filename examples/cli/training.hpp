@@ -97,11 +97,8 @@ class Observer {
   /// When all is done: draws the curves; says on the error stream why there are none, if so.
   void draw(const std::string& title);
 
-  const train::BestSoFar& best() const { return best_; }
-  const std::optional<Validation>& last_validation() const { return validation_; }
-  double first_loss() const { return first_loss_.value_or(0); }
-  double last_loss() const { return last_loss_; }
-  double seconds() { return watch_.lap(); }
+  /// What a run made, into its summary.
+  void sum_up(nlohmann::ordered_json& about);
 
  private:
   Options options_;

@@ -1,3 +1,4 @@
+#include <support/array_files.hpp>
 #include <support/scratch_folder.hpp>
 #include <support/small_disk.hpp>
 
@@ -8,7 +9,6 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <fieldstep/io/hdf5.hpp>
 #include <fieldstep/io/hdf5_write.hpp>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -18,13 +18,6 @@ using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::MessageMatches;
 
 namespace {
-
-const std::vector<float> six{1, 2, 3, 4, 5, 6};
-
-std::string content(const std::filesystem::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 void write(const std::filesystem::path& path, const std::vector<io::NamedArray>& arrays) {
   io::write_hdf5(path, arrays);
